@@ -1,0 +1,62 @@
+"""A bundle that stands on a disk: its plan, and its runs with what is on record in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sciflow.errors import BundleError, SurroundingsError, UsageError
+from sciflow.runner import names, points, records
+
+Settled = Mapping[tuple[str, int], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bundle:
+    """A compiled sweep. `id` is the SHA-256 of its manifest, in hex; nothing here says that it has been verified."""
+
+    path: Path
+    id: str
+    plan: Mapping[str, Any]
+
+    def points(self) -> Iterator[dict[str, Any]]:
+        """Yield every point's values, in order."""
+        yield from points.read(str(self.path), self.plan)
+
+    def steps(self) -> points.Steps:
+        """Return which steps the points call for."""
+        return points.Steps(self.plan, self.points())
+
+    def run(self, name: str = names.DEFAULT_RUN) -> Path:
+        """Return the folder of a run, which may not exist yet."""
+        if not name or "/" in name or name in (".", ".."):
+            raise UsageError(f"a run's name is one plain word, not `{name}`")
+        return self.path / names.RUNS / name
+
+    def settled(self, name: str = names.DEFAULT_RUN) -> tuple[Settled, Mapping[str, Any]]:
+        """Return the records that count, by (task, step), and {"workers", "attempts"}. Raises BundleError if one is torn."""
+        run = str(self.run(name))
+        try:
+            return records.settle(run, records.read(run))  # type: ignore[no-any-return]
+        except records.TornError as error:
+            raise BundleError(str(error), hint="a segment was changed after it was written; restore it, or remove the run") from error
+        except OSError as error:
+            raise SurroundingsError(f"`{error.filename}`: {error.strerror}") from error
+
+
+def read(path: Path) -> Bundle:
+    """Open a bundle. Raises UsageError where there is none, BundleError where its plan or manifest cannot be read."""
+    if not (path / names.MANIFEST).is_file():
+        raise UsageError(f"`{path}` is not a bundle: it holds no {names.MANIFEST}",
+                         hint="`sciflow compile workflow.toml` prints the path of the bundle it writes")
+    try:
+        identity, _ = names.digest_file(path / names.MANIFEST)
+        plan = json.loads((path / names.PLAN).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BundleError(f"`{path / names.PLAN}` cannot be read: {error}", hint="`sciflow verify` says what has changed") from error
+    if not isinstance(plan, dict) or plan.get("format") != names.FORMAT:
+        raise BundleError(f"`{path / names.PLAN}` is not a plan in format {names.FORMAT}")
+    return Bundle(path=path, id=identity, plan=plan)

@@ -1,0 +1,164 @@
+"""Keys and seals: Ed25519 signatures over a manifest, as DSSE envelopes. The one door to `cryptography`.
+
+A private key is a PKCS#8 PEM file with mode 0600 in the user's configuration folder (or an OpenSSH key); trusted keys
+stand in `allowed_signers` beside it, in OpenSSH's own format, so that `ssh-keygen -Y verify` can use the same file.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from sciflow.errors import SurroundingsError, UsageError
+from sciflow.runner import names, verdict
+
+PRIVATE_MODE = 0o600
+DEFAULT = "default"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Key:
+    """A private key, and what others know it by."""
+
+    private: Ed25519PrivateKey
+    file: Path
+
+    @property
+    def public(self) -> bytes:
+        """The public key, 32 bytes."""
+        return self.private.public_key().public_bytes_raw()
+
+    @property
+    def fingerprint(self) -> str:
+        """The name that `ssh-keygen -l` gives it."""
+        return str(verdict.fingerprint(self.public))
+
+    @property
+    def line(self) -> str:
+        """The public key as OpenSSH writes it."""
+        return "ssh-ed25519 " + base64.b64encode(verdict.ssh_blob(self.public)).decode("ascii")
+
+
+def home() -> Path:
+    """Return the folder in which the user's keys and trusted signers stand."""
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "sciflow"
+
+
+def key_file(name: str) -> Path:
+    """Return where a key of this name stands."""
+    return home() / "keys" / f"{name}.pem"
+
+
+def new(name: str = DEFAULT) -> Key:
+    """Make a key and trust it under its name. Raises UsageError where one of that name stands already."""
+    file = key_file(name)
+    if file.exists():
+        raise UsageError(f"a key named `{name}` stands already, in `{file}`", hint="choose another name")
+    private = Ed25519PrivateKey.generate()
+    pem = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Made with its mode, not given it afterwards: nobody can read it in between.
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_MODE)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(pem)
+    except OSError as error:
+        raise SurroundingsError(f"`{file}`: {error.strerror}") from error
+    key = Key(private=private, file=file)
+    trust(key.line, name)
+    return key
+
+
+def load(chosen: str | None = None) -> Key:
+    """Read a private key by its file or its name (`default` if left out). Raises SurroundingsError, UsageError."""
+    file = Path(chosen) if chosen and (os.sep in chosen or Path(chosen).exists()) else key_file(chosen or DEFAULT)
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise SurroundingsError(f"the key `{file}` cannot be read: {error.strerror}",
+                                hint="`sciflow key new` makes one; `sciflow key ls` lists those you have") from error
+    try:
+        read = serialization.load_ssh_private_key if data.startswith(b"-----BEGIN OPENSSH") else serialization.load_pem_private_key
+        private = read(data, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise SurroundingsError(f"`{file}` is no private key that can be read: {error}",
+                                hint="wanted: an Ed25519 key in PEM or OpenSSH form, without a passphrase") from error
+    if not isinstance(private, Ed25519PrivateKey):
+        raise SurroundingsError(f"`{file}` is a key of another kind", hint="seals are made with Ed25519: `sciflow key new`")
+    return Key(private=private, file=file)
+
+
+def own(chosen: str | None) -> tuple[Key, bool]:
+    """Return the key to seal with, and whether it had to be made: the first compile of a user makes the default key."""
+    if chosen is None and not key_file(DEFAULT).exists():
+        return new(), True
+    return load(chosen), False
+
+
+def trust(line: str, name: str) -> Path:
+    """Trust a public key (`ssh-ed25519 …`) under a name; return the file that says so. Raises UsageError."""
+    parts = line.split()
+    if len(parts) < 2 or parts[0] != "ssh-ed25519":  # noqa: PLR2004  kind and key
+        raise UsageError("a public key reads `ssh-ed25519 AAAA…`", hint="`sciflow key ls` prints yours in this form")
+    if not name or any(character.isspace() or character in '*?,"' for character in name):
+        raise UsageError(f"a signer's name is one plain word, not `{name}`")
+    file = home() / "allowed_signers"
+    entry = f'{name} namespaces="{verdict.NAMESPACE}" ssh-ed25519 {parts[1]}\n'
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        known = file.read_text(encoding="utf-8") if file.exists() else ""
+        if entry not in known:
+            part = file.with_suffix(".part")
+            part.write_text(known + entry, encoding="utf-8")
+            part.replace(file)
+    except OSError as error:
+        raise SurroundingsError(f"`{file}`: {error.strerror}") from error
+    return file
+
+
+def revoke(line: str) -> Path:
+    """Refuse a public key from now on, whoever vouches for it; return the file that says so."""
+    file = home() / "revoked_keys"
+    parts = line.split()
+    if len(parts) < 2 or parts[0] != "ssh-ed25519":  # noqa: PLR2004  kind and key
+        raise UsageError("a public key reads `ssh-ed25519 AAAA…`", hint="`sciflow key ls` prints yours in this form")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with file.open("a", encoding="utf-8") as stream:
+            stream.write(f"{parts[0]} {parts[1]}\n")
+    except OSError as error:
+        raise SurroundingsError(f"`{file}`: {error.strerror}") from error
+    return file
+
+
+def keys() -> list[Key]:
+    """Return the user's own keys, by name."""
+    return [load(str(file)) for file in sorted((home() / "keys").glob("*.pem"))]
+
+
+def seal(manifest: bytes, name: str, key: Key) -> tuple[str, bytes]:
+    """Sign a manifest; return the seal's path in the bundle and its bytes.
+
+    Ed25519 is deterministic (RFC 8032) and no time is said, so the same key seals the same manifest with the same bytes.
+    """
+    statement = names.canonical({
+        "_type": verdict.STATEMENT,
+        "subject": [{"name": names.MANIFEST, "digest": {"sha256": names.digest(manifest)}}],
+        "predicateType": verdict.PREDICATE,
+        "predicate": {"name": name, "key": base64.b64encode(key.public).decode("ascii")},
+    }).encode("utf-8")
+    signature = key.private.sign(verdict.pre_authentication(verdict.PAYLOAD_TYPE, statement))
+    keyid = verdict.key_id(key.public)
+    envelope = names.canonical({
+        "payloadType": verdict.PAYLOAD_TYPE,
+        "payload": base64.b64encode(statement).decode("ascii"),
+        "signatures": [{"keyid": keyid, "sig": base64.b64encode(signature).decode("ascii")}],
+    })
+    return f"{names.SEALS}/{keyid[:16]}.dsse.json", envelope.encode("utf-8")

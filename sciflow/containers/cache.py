@@ -1,0 +1,91 @@
+"""The cache: content by digest, whole or absent, shared by any number of processes at once.
+
+`sha256/<hex>` holds verified content, `sif/<hex>.sif` what Apptainer made of the manifest of that digest.
+A file gets its name by one rename, after its bytes were hashed; two processes that make the same one both win.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sciflow.errors import SurroundingsError
+from sciflow.runner import names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+READ_ONLY = 0o444
+
+
+def root() -> Path:
+    """Return the cache's folder, which may not be there yet."""
+    return Path(names.cache())
+
+
+def place(digest: str) -> Path:
+    """Return where content of this digest (`sha256:<hex>`) stands or would stand."""
+    return root() / "sha256" / digest.removeprefix("sha256:")
+
+
+def sif_place(manifest: str) -> Path:
+    """Return where the SIF made of the manifest of this digest stands or would stand."""
+    return root() / "sif" / f"{manifest.removeprefix('sha256:')}.sif"
+
+
+def held(digest: str) -> Path | None:
+    """Return content of this digest if the cache has it unspoilt; a spoilt file is removed."""
+    path = place(digest)
+    try:
+        if names.digest_file(path)[0] == path.name:
+            return path
+        path.unlink(missing_ok=True)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise _refused(error) from error
+    return None
+
+
+@contextlib.contextmanager
+def workshop() -> Iterator[Path]:
+    """Give a new folder inside the cache to make content in; it goes away with all that was not kept.
+
+    Raises SurroundingsError where there is no space or no permission, whoever met it inside.
+    """
+    try:
+        (root() / "making").mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=root() / "making"))
+    except OSError as error:
+        raise _refused(error) from error
+    try:
+        yield folder
+    except OSError as error:
+        raise _refused(error) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def keep(path: Path) -> str:
+    """Move a finished file of a workshop to its place; return its digest, `sha256:<hex>`."""
+    digest = f"sha256:{names.digest_file(path)[0]}"
+    settle(path, place(digest))
+    return digest
+
+
+def settle(path: Path, target: Path) -> None:
+    """Move a finished file to its name, read-only, in one rename."""
+    path.chmod(READ_ONLY)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path.replace(target)
+
+
+def _refused(error: OSError) -> SurroundingsError:
+    where = error.filename or root()
+    return SurroundingsError(
+        f"`{where}` in the cache cannot be used: {error.strerror or error}",
+        hint="make room or get permission there, or set SCIFLOW_CACHE to another folder",
+    )

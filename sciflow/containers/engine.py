@@ -1,0 +1,85 @@
+"""What the engines have in common: the words by which a bundle's runner enters an image.
+
+The runner knows no engine by name. All it gets is the box that `box()` writes: JSON, with these keys.
+
+| key | meaning |
+|---|---|
+| engine, isolation | its name; `container` or `none` |
+| image | `{"file": digest, "suffix"}` content by its own digest, `{"sif": manifest digest}` made by `pull`, `{"name", "archive"?}` held by the engine, or null |
+| needs | programs that must be on PATH |
+| probe | words that exit 0 where the engine works, or null |
+| present, pull, load | words that ask whether the engine holds the image, get it from the network, load the archive; or null |
+| enter | words that enter the image; the program to run inside follows |
+| enter_shared_network | the same where network namespaces are refused, or null |
+| stop | words that end a box that outlived its client, or null |
+| paths | where code, inputs, work, outputs and runner are seen inside, or null: where they are on the host |
+
+In words, `{image} {code} {inputs} {work} {outputs} {runner} {uid} {gid} {name} {cache} {path} {target} {archive}` are
+filled in by the runner. A list stands for one word whose items are quoted as CSV: what `--mount` of both engines reads, so
+that a path may hold a comma, a quote or a space.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from sciflow.containers.image import PinnedImage
+
+Words: TypeAlias = list[str | list[str]]
+Box: TypeAlias = dict[str, Any]
+
+PATHS: Mapping[str, str] = {name: f"/sciflow/{name}" for name in ("code", "inputs", "work", "outputs", "runner")}
+WRITABLE = "work"
+
+PROBE_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Probe:
+    """Whether an engine works here, which version it is, and what to do if it does not."""
+
+    works: bool
+    version: str = ""
+    advice: str = ""
+
+
+class Engine(Protocol):
+    """What each engine's module has."""
+
+    NAME: str
+
+    def box(self, image: PinnedImage | None, /) -> Box | None:
+        """Write the words that enter this image, or nothing where this engine cannot run it. Pure."""
+        ...
+
+    def probe(self) -> Probe:
+        """Try the engine as this user."""
+        ...
+
+
+def mounts(read_only: str) -> Words:
+    """Write the `--mount` words of all five folders; `read_only` is the engine's word for it."""
+    words: Words = []
+    for name, inside in PATHS.items():
+        bind = ["type=bind", f"src={{{name}}}", f"dst={inside}"]
+        words += ["--mount", bind if name == WRITABLE else [*bind, read_only]]
+    return words
+
+
+def answer(words: list[str]) -> tuple[bool, str]:
+    """Run words quietly; return whether they exit 0 in time, and what they said (output, else errors), stripped."""
+    if shutil.which(words[0]) is None:
+        return False, f"`{words[0]}` is not on PATH"
+    try:
+        found = subprocess.run(
+            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=PROBE_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False, f"`{words[0]}` did not answer within {PROBE_TIMEOUT_S} s"
+    except OSError as error:
+        return False, f"`{words[0]}` cannot be started: {error.strerror}"
+    return found.returncode == 0, (found.stdout.strip() or found.stderr.strip())

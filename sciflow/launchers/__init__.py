@@ -1,0 +1,1 @@
+"""How a bundle is started: text, made from a plan; nothing here runs anything."""

@@ -1,0 +1,61 @@
+"""Render `launch.sh`: the same file starts a sweep here (`./launch.sh`) and on Slurm (`sbatch launch.sh`). Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sciflow.runner import names, rounds
+
+SAFE = re.compile(r"[A-Za-z0-9._@:,+=/\[\]&|-]+")
+"""What an `#SBATCH` value may hold; the workflow's schema refuses the rest, and this is the second lock on that door."""
+
+BODY = """\
+# sciflow: start what remains of this bundle. Here: ./launch.sh [--engine E] [-j N] [--run NAME] [--now]
+# On Slurm: sbatch launch.sh   (harmless at any time: only what is missing is submitted)
+set -eu
+here=$(dirname -- "$0")
+if [ ! -f "$here/manifest.json" ]; then
+    # sbatch runs a spooled copy of this file, so $0 does not say where the bundle is; Slurm knows what was typed.
+    typed=${SCIFLOW_BUNDLE:+$SCIFLOW_BUNDLE/launch.sh}
+    if [ -z "$typed" ]; then
+        typed=$(scontrol show job -o "$SLURM_JOB_ID" | head -n 1 | sed -n 's/.* Command=\\(.*\\) WorkDir=.*/\\1/p')
+    fi
+    # Words after the file's name stand in the same field.
+    while [ -n "$typed" ] && [ ! -f "$typed" ] && [ "$typed" != "${typed% *}" ]; do typed=${typed% *}; done
+    here=$(dirname -- "$typed")
+    if [ ! -f "$here/manifest.json" ]; then
+        echo "sciflow: Slurm does not say where this bundle is: sbatch --export=ALL,SCIFLOW_BUNDLE=/path/of/bundle launch.sh" >&2
+        exit 3
+    fi
+    set -- round "$@"
+else
+    set -- run "$@"
+fi
+here=$(cd -- "$here" && pwd -P)
+# exec: a shell with a child in the foreground would not pass signals on. -I -B: nothing from the user's Python joins in.
+exec python3 -I -B "$here/runner/__main__.py" "$@"
+"""
+
+
+def render(plan: Mapping[str, Any]) -> dict[str, str]:
+    """Return the launcher's files, by path in the bundle.
+
+    The job that `sbatch launch.sh` starts only plans a round, so it asks for little. The workflow's `[slurm]` values are
+    its defaults; sbatch lets the command line overrule them, and each round passes on what its own job was given.
+    """
+    options = [
+        f"--job-name=sciflow-{plan['name']}",
+        "--ntasks=1",
+        "--cpus-per-task=1",
+        f"--mem={rounds.ROUND_MIB}M",
+        f"--time={rounds.ROUND_MINUTES}",
+        "--open-mode=append",
+    ]
+    options += [f"--{name.replace('_', '-')}={value}" for name, value in sorted(plan["slurm"].items())]
+    unsafe = [option for option in options if not SAFE.fullmatch(option)]
+    if unsafe:
+        raise ValueError(f"not fit for a batch script: {unsafe}")
+    head = "".join(f"#SBATCH {option}\n" for option in options)
+    return {names.LAUNCHER: f"#!/bin/sh\n{head}{BODY}"}

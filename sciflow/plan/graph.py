@@ -1,0 +1,126 @@
+"""Make the plan: tasks in order, what each step depends on, and how points share steps. Pure; networkx's one door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import networkx as nx
+
+from sciflow.errors import Fault, WorkflowError
+from sciflow.plan.lock import Lock
+from sciflow.runner import names, points
+from sciflow.workflow import sweep
+from sciflow.workflow.spec import Placeholder, Schedule, Task, Workflow, Word
+
+Plan = Mapping[str, Any]
+"""A plan is the JSON document that travels: see `schemas/plan-1.json`."""
+
+
+def _part(part: str | Placeholder) -> str | dict[str, Any]:
+    if isinstance(part, str):
+        return part
+    if part.kind == "upstream":
+        return {"upstream": [part.owner, part.name]}
+    return {part.kind: part.owner if part.kind == "records" else part.name}
+
+
+def _words(words: Sequence[Word]) -> list[list[str | dict[str, Any]]]:
+    return [[_part(part) for part in word] for word in words]
+
+
+def graph(workflow: Workflow) -> nx.DiGraph[str]:
+    """Return the graph of tasks, an edge from each task to those that need it."""
+    found: nx.DiGraph[str] = nx.DiGraph()
+    found.add_nodes_from(task.name for task in workflow.tasks)
+    found.add_edges_from((need, task.name) for task in workflow.tasks for need in task.needs)
+    return found
+
+
+def ordered(workflow: Workflow) -> list[Task]:
+    """Return the tasks in topological order; among equals, in the order of the file."""
+    place = {task.name: number for number, task in enumerate(workflow.tasks)}
+    order = nx.lexicographical_topological_sort(graph(workflow), key=place.__getitem__)
+    return [workflow.tasks[place[name]] for name in order]
+
+
+def uses(workflow: Workflow) -> dict[str, tuple[str, ...]]:
+    """Return, for each task, the parameters its steps depend on: its own and those of all it needs, in column order.
+
+    A gather task runs once, so it depends on none. Raises WorkflowError where a task that runs once needs a step of one
+    that does not: which of its steps would be meant?
+    """
+    columns = [column.name for column in sweep.columns(workflow)]
+    found: dict[str, tuple[str, ...]] = {}
+    faults = []
+    for task in ordered(workflow):
+        parts = [part for word in task.words for part in word if isinstance(part, Placeholder)]
+        own = {part.name for part in parts if part.kind == "parameter"} | set(task.parameters or ())
+        if any(part.kind in ("point", "seed") for part in parts):
+            own = set(columns)
+        upstream = {name for need in task.needs if need != task.gather for name in found[need]}
+        if task.gather and own | upstream:
+            place = (workflow.source.places.get(("tasks", task.name)) if workflow.source else None) or (0, 0)
+            faults.append(Fault(
+                file=workflow.source.file.name if workflow.source else workflow.name, line=place[0], column=place[1],
+                text=f"task `{task.name}` runs once, over all of `{task.gather}`, but depends on `{'`, `'.join(sorted(own | upstream))}`",
+                hint=f"read these values from `{{{task.gather}.records}}`, one line a step",
+            ))
+        found[task.name] = () if task.gather else tuple(name for name in columns if name in own | upstream)
+    if faults:
+        raise WorkflowError(faults)
+    return found
+
+
+def _digest(entry: Mapping[str, Any]) -> str:
+    """Digest what of a task decides its results: how long or how much memory it may take does not."""
+    deciding = {key: entry[key] for key in ("shell", "words", "gather", "needs", "outputs", "metrics", "environment")}
+    return str(names.digest({**deciding, "cpus": entry["resources"]["cpus"], "gpus": entry["resources"]["gpus"]}))
+
+
+def _schedule(schedule: Schedule, lock: Lock) -> dict[str, Any]:
+    opens, closes = 0, 0
+    if schedule.hours:
+        opens, closes = ((int(clock[:2]) * 60 + int(clock[3:])) for clock in schedule.hours.split("-"))
+    return {
+        "policy": schedule.policy, "opens": opens, "closes": closes, "weekends": schedule.weekends,
+        "max_wait_s": schedule.max_wait_s, "hard": schedule.hard, "timezone": lock.timezone,
+        "transitions": [list(pair) for pair in lock.transitions],
+    }
+
+
+def plan(workflow: Workflow, lock: Lock, boxes: Iterable[Mapping[str, Any]]) -> tuple[Plan, points.Steps]:
+    """Return the plan, and the steps it numbers. Streams the points: memory grows by a few numbers a point, no more."""
+    columns = sweep.columns(workflow)
+    depends = uses(workflow)
+    tasks: list[dict[str, Any]] = []
+    for task in ordered(workflow):
+        entry: dict[str, Any] = {
+            "name": task.name, "uses": list(depends[task.name]), "needs": list(task.needs), "gather": task.gather,
+            "shell": task.shell, "words": _words(task.words), "outputs": dict(task.outputs), "metrics": task.metrics,
+            "environment": dict(task.environment),
+            "resources": {"cpus": task.resources.cpus, "memory_mib": task.resources.memory_mib,
+                          "gpus": task.resources.gpus, "time_s": task.resources.time_s},
+        }
+        tasks.append({**entry, "digest": _digest(entry)})
+    document: dict[str, Any] = {
+        "format": names.FORMAT, "kind": "plan", "name": workflow.name, "title": workflow.title,
+        "parameters": [{"name": column.name, "kind": column.kind, "unit": column.unit, "derived": column.derived} for column in columns],
+        "tasks": tasks,
+        "code": lock.code_digest, "code_files": {file.path: file.sha256 for file in lock.code},
+        "inputs": {entry.name: {"path": f"{entry.name}/{entry.path.rstrip('/').rsplit('/', 1)[-1]}", "sha256": entry.sha256} for entry in lock.inputs},
+        "image": lock.image.identity if lock.image else None,
+        "boxes": list(boxes),
+        "metrics": [{"name": metric.name, "goal": metric.goal, "unit": metric.unit, "require": metric.require, "tolerance": metric.tolerance}
+                    for metric in workflow.metrics],
+        "charts": [{"name": chart.name, "kind": chart.kind, "x": chart.x, "y": chart.y, "value": chart.value, "color": chart.color,
+                    "facet": list(chart.facet), "aggregate": chart.aggregate, "title": chart.title} for chart in workflow.charts],
+        "schedule": _schedule(workflow.schedule, lock),
+        "slurm": dict(workflow.slurm),
+    }
+    order = [column.name for column in columns]
+    steps = points.Steps(document, (dict(zip(order, row, strict=True)) for row in sweep.points(workflow)))
+    for entry in tasks:
+        entry["steps"] = len(steps.first[entry["name"]])
+    document["points"] = steps.points
+    return document, steps

@@ -1,0 +1,262 @@
+"""Pin everything a sweep depends on: a workflow and its folder in, a Lock out, and the lock as a file.
+
+The lock (`workflow.lock`, TOML) is reused while it fits; what no longer fits is named piece by piece.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import stat
+import tomllib
+import zoneinfo
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sciflow import containers
+from sciflow.containers.image import Package, PinnedImage
+from sciflow.errors import Fault, SurroundingsError, WorkflowError
+from sciflow.runner import names
+from sciflow.workflow import draft
+from sciflow.workflow.spec import Code, Image, Schedule, Workflow
+
+FORMAT = 1
+FIRST_YEAR, LAST_YEAR = 2020, 2060
+"""The zone's offsets are frozen over these years, the same whenever a workflow is locked."""
+HOUR_S = 3600
+NEVER_CODE = (names.LOCK, "bundles", ".git", ".venv", "__pycache__")
+"""What never travels as code, whatever the patterns say."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockedFile:
+    """One file, by its path relative to what it belongs to; `executable` is the owner's x bit."""
+
+    path: str
+    sha256: str
+    size: int
+    executable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockedInput:
+    """An input and its files: one, named as it is, or those of a folder, below its name."""
+
+    name: str
+    path: str
+    """Relative to the workflow's folder."""
+    files: tuple[LockedFile, ...]
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the file, or of a folder's list of files."""
+        if len(self.files) == 1 and self.files[0].path == Path(self.path).name:
+            return self.files[0].sha256
+        return str(names.digest([[file.path, file.sha256] for file in self.files]))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lock:
+    """Every pin of a sweep. `transitions` are the time zone's, as (UTC second, offset in seconds)."""
+
+    image: PinnedImage | None = None
+    code: tuple[LockedFile, ...] = ()
+    inputs: tuple[LockedInput, ...] = ()
+    timezone: str = "UTC"
+    transitions: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def code_digest(self) -> str:
+        """The digest of all code: paths, contents, x bits."""
+        return str(names.digest([[file.path, file.sha256, file.executable] for file in self.code]))
+
+
+def _file(path: Path, shown: str) -> LockedFile:
+    try:
+        sha256, size = names.digest_file(path)
+        executable = bool(path.stat().st_mode & stat.S_IXUSR)
+    except OSError as error:
+        raise SurroundingsError(f"`{path}`: {error.strerror}") from error
+    return LockedFile(path=shown, sha256=sha256, size=size, executable=executable)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Yield every file below a folder, sorted by path; a link is refused, since what it points at is not carried."""
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name not in NEVER_CODE)
+        for name in sorted([*files, *(name for name in folders if (Path(root) / name).is_symlink())]):
+            yield Path(root) / name
+
+
+def _code(code: Code, folder: Path) -> tuple[LockedFile, ...]:
+    found: dict[str, LockedFile] = {}
+    for pattern in code.include:
+        for path in sorted(folder.glob(pattern)):
+            shown = path.relative_to(folder).as_posix()
+            parts = Path(shown).parts
+            if any(part in NEVER_CODE for part in parts) or any(Path(shown).match(pattern) for pattern in code.exclude):
+                continue
+            if path.is_symlink():
+                raise WorkflowError([Fault(file=str(path), text="is a link; code is carried as plain files",
+                                           hint="put the file itself there, or leave it out with `exclude`")])
+            if path.is_file():
+                found[shown] = _file(path, shown)
+    return tuple(found[path] for path in sorted(found))
+
+
+def _input(name: str, path: str, folder: Path) -> LockedInput:
+    where = folder / path
+    if where.is_dir():
+        files = []
+        for file in _below(where):
+            if file.is_symlink():
+                raise WorkflowError([Fault(file=str(file), text=f"is a link, inside the input `{name}`",
+                                           hint="put the file itself there")])
+            files.append(_file(file, f"{where.name}/{file.relative_to(where).as_posix()}"))
+        return LockedInput(name=name, path=path, files=tuple(sorted(files, key=lambda file: file.path)))
+    return LockedInput(name=name, path=path, files=(replace(_file(where, where.name), executable=False),))
+
+
+def transitions(timezone: str) -> tuple[tuple[int, int], ...]:
+    """Return a zone's offsets over the frozen years, as (UTC second from which, offset in seconds), ascending."""
+    zone = zoneinfo.ZoneInfo(timezone)
+
+    def offset(instant: int) -> int:
+        shift = datetime.datetime.fromtimestamp(instant, zone).utcoffset()
+        return int(shift.total_seconds()) if shift is not None else 0
+
+    start = int(datetime.datetime(FIRST_YEAR, 1, 1, tzinfo=datetime.UTC).timestamp())
+    end = int(datetime.datetime(LAST_YEAR, 1, 1, tzinfo=datetime.UTC).timestamp())
+    found = [(start, offset(start))]
+    week = 7 * 24 * HOUR_S  # no zone changes its offset twice within a week
+    for low in range(start, end, week):
+        high = low + week
+        if offset(high) != found[-1][1]:
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (low, middle) if offset(middle) != found[-1][1] else (middle, high)
+            found.append((high, offset(high)))
+    return tuple(found)
+
+
+def _zone(schedule: Schedule, old: Lock | None) -> tuple[str, tuple[tuple[int, int], ...]]:
+    if schedule.policy == "now":
+        return "UTC", ()
+    if old and old.timezone == schedule.timezone and old.transitions:
+        return old.timezone, old.transitions
+    return schedule.timezone, transitions(schedule.timezone)
+
+
+def _fits(image: Image, pinned: PinnedImage | None) -> bool:
+    return pinned is not None and containers.fits(image, pinned)
+
+
+def differences(old: Lock, new: Lock) -> list[str]:
+    """Say what changed from one lock to another, one fact a line, sorted by piece."""
+    lines = []
+    if old.image != new.image:
+        before, after = (lock.image.identity if lock.image else "no image" for lock in (old, new))
+        lines.append(f"image: {before} -> {after}")
+        packages = [{package.name: package.version for package in (lock.image.packages if lock.image else ())} for lock in (old, new)]
+        lines += [f"package {name}: {packages[0].get(name, 'none')} -> {packages[1].get(name, 'none')}"
+                  for name in sorted(packages[0].keys() | packages[1].keys()) if packages[0].get(name) != packages[1].get(name)]
+    for what, pieces in (
+        ("code", [{file.path: (file.sha256[:12], file.executable) for file in lock.code} for lock in (old, new)]),
+        ("input", [{entry.name: (entry.sha256[:12], entry.path) for entry in lock.inputs} for lock in (old, new)]),
+    ):
+        lines += [f"{what} `{name}`: {'new' if name not in pieces[0] else 'gone' if name not in pieces[1] else 'changed'}"
+                  for name in sorted(pieces[0].keys() | pieces[1].keys()) if pieces[0].get(name) != pieces[1].get(name)]
+    if (old.timezone, old.transitions) != (new.timezone, new.transitions):
+        lines.append(f"time zone: {old.timezone} -> {new.timezone}")
+    return lines
+
+
+def resolve(workflow: Workflow, folder: Path, old: Lock | None, *, update: bool = False, offline: bool = False,
+            progress: Callable[[str], None]) -> Lock:
+    """Pin a workflow. What `old` pins of the image is kept while it fits and `update` is not asked for.
+
+    Raises SurroundingsError where something has to be resolved and cannot be (`offline`, a registry that is down).
+    """
+    pinned = None
+    if workflow.image is not None:
+        pinned = old.image if old else None
+        if update or not _fits(workflow.image, pinned):
+            pinned = containers.resolve(workflow.image, folder=folder, progress=progress, offline=offline)
+    return replace(files(workflow, folder, old), image=pinned)
+
+
+def files(workflow: Workflow, folder: Path, old: Lock | None = None) -> Lock:
+    """Pin what stands in the workflow's folder, and the time zone; the image is left out."""
+    zone, shifts = _zone(workflow.schedule, old)
+    return Lock(
+        code=_code(workflow.code, folder),
+        inputs=tuple(_input(entry.name, entry.path, folder) for entry in workflow.inputs),
+        timezone=zone,
+        transitions=shifts,
+    )
+
+
+def text(lock: Lock) -> str:
+    """Write a lock: sorted, one fact a line, so that a diff of two locks can be read."""
+    document: dict[str, Any] = {"format": FORMAT}
+    if lock.image:
+        document["image"] = {
+            "source": lock.image.source,
+            "reference": lock.image.reference,
+            "platform": lock.image.platform,
+            "asked": list(lock.image.asked),
+            "digests": dict(lock.image.digests),
+            "tools": dict(lock.image.tools),
+            "packages": [f"{package.name} {package.version} {package.architecture} sha256:{package.sha256}" for package in lock.image.packages],
+        }
+    document["code"] = [f"{file.path} sha256:{file.sha256} {file.size}{' executable' if file.executable else ''}" for file in lock.code]
+    document["inputs"] = {
+        entry.name: {"path": entry.path, "sha256": entry.sha256,
+                     "files": [f"{file.path} sha256:{file.sha256} {file.size}{' executable' if file.executable else ''}" for file in entry.files]}
+        for entry in sorted(lock.inputs, key=lambda entry: entry.name)
+    }
+    if lock.transitions:
+        document["timezone"] = {"name": lock.timezone, "transitions": [list(pair) for pair in lock.transitions]}
+    return "# Written by sciflow: every pin of this workflow. Keep it beside the workflow, under version control.\n" + draft.toml(document)
+
+
+def _files(lines: list[str]) -> tuple[LockedFile, ...]:
+    found = []
+    for line in lines:
+        executable = line.endswith(" executable")
+        path, sha256, size = line.removesuffix(" executable").rsplit(" ", 2)
+        found.append(LockedFile(path=path, sha256=sha256.removeprefix("sha256:"), size=int(size), executable=executable))
+    return tuple(found)
+
+
+def _image(entry: Mapping[str, Any]) -> PinnedImage:
+    packages = []
+    for line in entry["packages"]:
+        name, version, architecture, sha256 = line.split(" ")
+        packages.append(Package(name=name, version=version, architecture=architecture, sha256=sha256.removeprefix("sha256:")))
+    return PinnedImage(source=entry["source"], reference=entry["reference"], platform=entry["platform"], asked=tuple(entry["asked"]),
+                       digests=tuple(sorted(entry["digests"].items())), packages=tuple(packages), tools=tuple(sorted(entry["tools"].items())))
+
+
+def read(file: Path) -> Lock | None:
+    """Read a lock file; None where there is none. Raises SurroundingsError for one that is not in this format."""
+    if not file.exists():
+        return None
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+        if document["format"] != FORMAT:
+            raise SurroundingsError(f"`{file}`: it is in format {document['format']}, and this sciflow reads {FORMAT}",
+                                    hint="use the sciflow that wrote it, or let `sciflow compile --update` write it anew")
+        zone = document.get("timezone", {"name": "UTC", "transitions": []})
+        return Lock(
+            image=_image(document["image"]) if "image" in document else None,
+            code=_files(document["code"]),
+            inputs=tuple(LockedInput(name=name, path=entry["path"], files=_files(entry["files"])) for name, entry in document["inputs"].items()),
+            timezone=zone["name"],
+            transitions=tuple((start, shift) for start, shift in zone["transitions"]),
+        )
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, ValueError, TypeError, AttributeError, OSError) as error:
+        raise SurroundingsError(f"`{file}` is not a lock that sciflow wrote: {error}",
+                                hint="remove it, or let `sciflow compile --update` write it anew") from error

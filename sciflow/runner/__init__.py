@@ -1,0 +1,1 @@
+"""What travels in every bundle: the runner. Python 3.6+, the standard library, nothing else."""

@@ -1,0 +1,214 @@
+"""The runner's commands: `run` here, one `round` on Slurm, one `element` of a round, `status`. It verifies first.
+
+Started as `python3 -I -B BUNDLE/runner/__main__.py`, with an explicit path, so that nothing beside this file can be
+imported in a module's stead. Exit codes: 0 all done, 2 words, 3 surroundings, 4 changed, 5 incomplete, 6 untrusted,
+75 later (outside hours, or stopped in good order), 130 interrupted.
+"""
+
+import argparse
+import importlib
+import importlib.util
+import json
+import os
+import signal
+import sys
+import time
+
+PACKAGE = "sciflow_runner"
+sys.dont_write_bytecode = True  # nothing may appear in a bundle beside runs/, however python3 was started
+
+
+def load(folder):
+    """Make the runner's rooms importable as a package, without putting any folder on the search path."""
+    spec = importlib.util.spec_from_file_location(
+        PACKAGE, os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]
+    )
+    sys.modules[PACKAGE] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[PACKAGE])
+    return lambda name: importlib.import_module(PACKAGE + "." + name)
+
+
+def say(text):
+    """Talk on standard error."""
+    print("sciflow: " + text, file=sys.stderr, flush=True)
+
+
+def arguments(words):
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="runner", description=__doc__.split("\n\n", 1)[0])
+    verbs = parser.add_subparsers(dest="verb")
+    for verb, text in (
+        ("run", "run what remains, here"),
+        ("round", "submit what remains to Slurm"),
+        ("element", "run one array element"),
+        ("status", "count what is on record"),
+    ):
+        found = verbs.add_parser(verb, help=text)
+        found.add_argument("--run", default="main", help="the run's name (default: main)")
+        if verb in ("run", "element"):
+            found.add_argument("--engine", help="the engine to use, instead of the first that works")
+        if verb == "run":
+            found.add_argument("-j", "--jobs", type=int, help="cores to use (default: all there are)")
+            found.add_argument("--now", action="store_true", help="start now, whatever the schedule says")
+            found.add_argument("--failed", action="store_true", help="run again what has failed")
+            found.add_argument("--point", type=int, action="append", help="only what this point needs (may be repeated)")
+        if verb == "element":
+            found.add_argument("--round", type=int, required=True)
+            found.add_argument("--array", type=int, required=True)
+    parser.set_defaults(verb="run", run="main", engine=None, jobs=None, now=False, failed=False, point=None)
+    return parser.parse_args(words)
+
+
+class Progress(object):
+    """Say how far it is: one line kept up to date on a terminal, a line every half minute elsewhere."""
+
+    EVERY_S = 30
+
+    def __init__(self, total, done):
+        self.total, self.before = total, done
+        self.start = self.last = time.monotonic()
+        self.terminal = sys.stderr.isatty()
+
+    def __call__(self, counts, order, running, final):
+        """Take note of the counts; print when it is time to."""
+        now = time.monotonic()
+        if not final and now - self.last < (0.1 if self.terminal else self.EVERY_S):
+            return
+        self.last = now
+        states = {}
+        for (_, state), count in counts.items():
+            states[state] = states.get(state, 0) + count
+        ended = sum(states.values())
+        done = states.pop("done", 0)
+        text = "%d of %d steps done" % (self.before + done, self.total)
+        text += "".join(", %d %s" % (states[state], state) for state in sorted(states))
+        if running:
+            text += ", %d running" % len(running)
+        left = order.total - ended
+        if ended and left > 0 and not final:
+            text += ", about %s left" % self.human((now - self.start) / ended * left)
+        if final:
+            text += " in %s" % self.human(now - self.start)
+        if self.terminal:
+            print("\r\033[K" + text, end="\n" if final else "", file=sys.stderr, flush=True)
+        else:
+            say(text)
+
+    @staticmethod
+    def human(seconds):
+        """Write a length of time for people."""
+        if seconds < 10:
+            return "%.1f s" % seconds
+        if seconds < 120:
+            return "%d s" % seconds
+        return "%d min" % (seconds // 60) if seconds < 7200 else "%.1f h" % (seconds / 3600)
+
+
+def verified(bundle, room):
+    """Verify the bundle before anything of it is used; return (plan, exit code)."""
+    verdict, tree = room("verdict"), room("tree")
+    trust = os.environ.get("SCIFLOW_TRUST")
+    try:
+        found = verdict.judge(bundle, trust)
+    except tree.Refused as error:
+        say("%s: %s" % (trust, error))
+        return None, verdict.UNREADABLE
+    # Without SCIFLOW_TRUST the runner asks that the bundle is whole, not who made it: that is `sciflow verify`'s question.
+    if found.code == verdict.CHANGED or (trust and found.code):
+        for text in found.lines():
+            say(text)
+        return None, found.code
+    with open(os.path.join(bundle, "plan.json"), encoding="utf-8") as stream:
+        return json.load(stream), 0
+
+
+def work(bundle, plan, room, chosen):
+    """Run what remains, or one array element of it, here; return the exit code."""
+    names, records, points, box = room("names"), room("records"), room("points"), room("box")
+    facts, hours = room("facts"), room("hours")
+    run = os.path.join(bundle, names.RUNS, chosen.run)
+    if chosen.verb == "run" and not chosen.now:
+        start, _ = hours.window(plan["schedule"], int(time.time()))
+        if start > time.time():
+            when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(start))
+            say("outside hours, nothing done: it opens at %s; --now starts at once" % when)
+            return names.EXIT_LATER
+    steps = points.Steps(plan, points.read(bundle, plan))
+    settled, _ = records.settle(run, records.read(run))
+    if chosen.verb == "run" and chosen.failed:
+        settled = {key: record for key, record in settled.items() if record["state"] not in records.FINAL[1:]}
+    capacity = {"cpus": chosen.jobs or facts.cpus(), "memory_mib": facts.memory_mib(), "gpus": facts.gpus()}
+    wanted = None
+    if chosen.verb == "element":
+        index = int(os.environ["SLURM_ARRAY_TASK_ID"])
+        wanted = room("rounds").element(run, chosen.round, chosen.array, index)
+    elif chosen.point:
+        if max(chosen.point) >= steps.points or min(chosen.point) < 0:
+            say("there are points 0 to %d, and no %s" % (steps.points - 1, chosen.point))
+            return names.EXIT_WORDS
+        wanted = steps.of_points(chosen.point)
+    tasks = {name for name, _ in wanted} if wanted is not None else {task["name"] for task in plan["tasks"]}
+    for task in plan["tasks"]:
+        short = [what for what in sorted(capacity) if task["resources"][what] > capacity[what]]
+        if task["name"] in tasks and short:
+            told = ", ".join("%s %d (here: %d)" % (what, task["resources"][what], capacity[what]) for what in short)
+            say("a step of `%s` asks for %s: it cannot run on this machine" % (task["name"], told))
+            return names.EXIT_SURROUNDINGS
+    worker = room("work").Worker(bundle, plan, run, steps, settled, capacity, say)
+
+    def stop(number, _):
+        worker.stopping = worker.stopping or number
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, stop)
+    total = sum(len(steps.first[name]) for name in steps.first)
+    done = sum(1 for record in settled.values() if record["state"] == names.DONE)
+    engine = box.choose(plan["boxes"], chosen.engine or os.environ.get("SCIFLOW_ENGINE"))
+    if engine["isolation"] == "none":
+        say("engine `%s`: nothing is isolated, and the image is not used" % engine["engine"])
+    code = worker.run(engine, wanted, Progress(total, done))
+    if code:
+        return code
+    settled, _ = records.settle(run, records.read(run))
+    mine = list(steps.all()) if wanted is None else wanted
+    bad = [key for key in mine if key not in settled or settled[key]["state"] != names.DONE]
+    if bad and wanted is None:
+        say("incomplete: %d of %d steps are not done; `status` and the records say why" % (len(bad), len(mine)))
+    return names.EXIT_INCOMPLETE if bad else names.EXIT_OK
+
+
+def main(words=None):
+    """Do what the words say; return the exit code."""
+    os.umask(0o022)
+    here = os.path.dirname(os.path.abspath(__file__))
+    bundle = os.path.dirname(here)
+    room = load(here)
+    names = room("names")
+    chosen = arguments(words)
+    if os.sep in chosen.run or chosen.run in ("", ".", ".."):
+        say("a run's name is one plain word, not `%s`" % chosen.run)
+        return names.EXIT_WORDS
+    try:
+        plan, code = verified(bundle, room)
+        if code:
+            return code
+        if chosen.verb == "status":
+            run = os.path.join(bundle, names.RUNS, chosen.run)
+            print(json.dumps(room("records").counts(plan, run), indent=1))
+            return names.EXIT_OK
+        if chosen.verb == "round":
+            return room("rounds").launch(bundle, plan, chosen.run, say)
+        return work(bundle, plan, room, chosen)
+    except (room("box").BoxError, room("rounds").SlurmError) as error:
+        say(str(error))
+        return names.EXIT_SURROUNDINGS
+    except room("records").TornError as error:
+        say(str(error))
+        return names.EXIT_CHANGED
+    except OSError as error:
+        say("%s: %s" % (error.filename or "the file system", error.strerror))
+        return names.EXIT_SURROUNDINGS
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,244 @@
+"""Enter the box once, and talk to the loop inside that starts the steps.
+
+The plan gives a list of boxes, each a way into the image in one engine's words; the first that works here is taken.
+No engine is known by name: programs to look for, words to try, to pull, to load and to enter with all come from the plan.
+"""
+
+import collections
+import csv
+import io
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+from . import names
+
+TAIL_BYTES = 4000  # how much of an engine's own words an error repeats
+
+End = collections.namedtuple("End", "token code signal user_s system_s peak_mib reason")
+
+
+class BoxError(Exception):
+    """No engine, no image, or the box does not open: a fault of the surroundings, in words for the user."""
+
+
+def filled(words, places):
+    """Fill an engine's words: `{name}` by the place of that name; a list is one word of comma-separated (CSV) fields."""
+
+    def fill(text):
+        return re.sub(r"\{([a-z_]+)\}", lambda match: str(places[match.group(1)]), text)
+
+    result = []
+    for word in words:
+        if isinstance(word, list):
+            text = io.StringIO()
+            csv.writer(text, lineterminator="").writerow([fill(field) for field in word])
+            result.append(text.getvalue())
+        else:
+            result.append(fill(word))
+    return result
+
+
+def _succeeds(words):
+    try:
+        return subprocess.call(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+    except OSError:
+        return False
+
+
+def choose(boxes, wanted=None):
+    """Return the first box whose engine works here, or the wanted one. Raises BoxError, saying what was tried."""
+    tried = []
+    for box in boxes:
+        if wanted and box["engine"] != wanted:
+            continue
+        lacking = [program for program in box["needs"] if not shutil.which(program)]
+        if lacking:
+            tried.append("%s: `%s` is not on PATH" % (box["engine"], "`, `".join(lacking)))
+        elif box["probe"] and not _succeeds(box["probe"]):
+            tried.append("%s: `%s` failed" % (box["engine"], " ".join(box["probe"])))
+        else:
+            return box
+    if not tried:
+        raise BoxError("this bundle cannot run in `%s`; it knows: %s" % (wanted, ", ".join(box["engine"] for box in boxes)))
+    raise BoxError("no engine works here: %s" % "; ".join(tried))
+
+
+def content(bundle, digest):
+    """Return the path of what has this digest (`sha256:<hex>`), carried by the bundle or kept in the cache, or None."""
+    name = digest.split(":", 1)[1]
+    places = (os.path.join(bundle, names.CARRIED, "sha256", name), os.path.join(names.cache(), "sha256", name))
+    return next((path for path in places if os.path.isfile(path)), None)
+
+
+def _made(words, target, say):
+    """Let an engine write a file: under a temporary name beside it, then in one rename, so that it is whole or absent."""
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    folder = tempfile.mkdtemp(prefix=".making-", dir=os.path.dirname(target))
+    try:
+        part = os.path.join(folder, os.path.basename(target))
+        words = filled(words, {"target": part, "cache": names.cache()})
+        say("getting the image: %s" % " ".join(words))
+        found = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if found.returncode or not os.path.exists(part):
+            raise BoxError("the image could not be had: %s" % found.stdout.decode("utf-8", "replace")[-TAIL_BYTES:].strip())
+        os.chmod(part, 0o444)
+        os.replace(part, target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def image(box, bundle, say):
+    """Make a box's image present and return what its words call it (a path, a name). Raises BoxError."""
+    wanted = box["image"]
+    if wanted is None:
+        return ""
+    if "file" in wanted:
+        path = content(bundle, wanted["file"])
+        if path is None:
+            raise BoxError(
+                "the image %s is neither carried by the bundle nor in the cache %s: "
+                "run `sciflow fetch` on this bundle, or compile it with --fat" % (wanted["file"], names.cache())
+            )
+        digest = names.digest_file(path)[0]
+        if digest != wanted["file"].split(":", 1)[1]:
+            raise BoxError("the image %s is not what its name says: remove that file and fetch it again" % path)
+        return path
+    if "sif" in wanted:
+        path = os.path.join(names.cache(), "sif", wanted["sif"].split(":", 1)[1] + ".sif")
+        if not os.path.exists(path):
+            _made(box["pull"], path, say)
+        return path
+    if not _succeeds(filled(box["present"], {"image": wanted["name"]})):
+        archive = content(bundle, wanted["archive"]) if "archive" in wanted else None
+        if archive:
+            words = filled(box["load"], {"archive": archive})
+        elif box["pull"]:
+            words = filled(box["pull"], {"image": wanted["name"]})
+        else:
+            raise BoxError("the image %s is neither carried by the bundle nor in the cache %s: run `sciflow fetch` on this bundle" % (wanted["name"], names.cache()))
+        say("getting the image: %s" % " ".join(words))
+        found = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if found.returncode or not _succeeds(filled(box["present"], {"image": wanted["name"]})):
+            raise BoxError("the image could not be had: %s" % found.stdout.decode("utf-8", "replace")[-TAIL_BYTES:].strip())
+    return wanted["name"]
+
+
+def python_fields(told):
+    """Write a request for loop.py: fields joined by tabs."""
+    return "\t".join(text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n") for text in told)
+
+
+def shell_fields(told):
+    """Write a request for loop.sh: one line of quoted shell words."""
+    return " ".join("'" + text.replace("'", "'\\''").replace("\n", "'\"$NL\"'") + "'" for text in told)
+
+
+class Loop(object):
+    """The open box. `start` and `signal` steps; `wait` for their ends; `close` it, and everything inside ends."""
+
+    def __init__(self, box, places, log):
+        """Enter. `places` are the host's paths for the box's words; `log` is a file for what the engine says."""
+        self.isolation = {"engine": box["engine"], "isolation": box["isolation"], "network": "none"}
+        self._box, self._places, self._log = box, places, log
+        self.paths = box["paths"] or {name: places[name] for name in ("code", "inputs", "work", "outputs", "runner")}
+        enters = [box["enter"]]
+        if box.get("enter_shared_network"):
+            enters.append(box["enter_shared_network"])
+        for words in enters:
+            if self._enter(words):
+                break
+            # Some sites forbid network namespaces: go on with the host's, and say so in every record.
+            self.isolation["network"] = "host"
+        else:
+            raise BoxError("the box does not open in %s: %s" % (box["engine"], self.said()))
+        if box["isolation"] == "none":
+            self.isolation["network"] = "host"
+
+    def _enter(self, words):
+        words = filled(words, self._places)
+        if self._box["paths"]:
+            words += ["/bin/sh", self.paths["runner"] + "/enter.sh", self.paths["runner"]]
+        else:  # on the host this very interpreter serves, whatever PATH holds
+            words += [sys.executable, "-I", "-S", "-B", self.paths["runner"] + "/loop.py"]
+        with open(self._log, "wb") as log:
+            # A session of its own: Ctrl-C at the terminal reaches the runner alone, which then ends things in order.
+            self._process = subprocess.Popen(
+                words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, bufsize=0, start_new_session=True
+            )
+        self._waiting, self._pids = b"", {}
+        first = self._lines(None)
+        self._shell = first[:1] == [["ready", "sh"]]
+        if first[:1] in ([["ready", "sh"]], [["ready", "python"]]):
+            return True
+        self._process.kill()
+        self._process.wait()
+        self._process.stdin.close()
+        self._process.stdout.close()
+        return False
+
+    def said(self):
+        """Return the end of what the engine said."""
+        with open(self._log, "rb") as log:
+            return log.read().decode("utf-8", "replace")[-TAIL_BYTES:].strip() or "it said nothing"
+
+    def _lines(self, timeout):
+        """Return the answers that are there, after at most `timeout` seconds (None: wait for one; [] also at the end)."""
+        if not select.select([self._process.stdout], [], [], timeout)[0]:
+            return []
+        data = os.read(self._process.stdout.fileno(), 1 << 16)
+        self.open = bool(data)
+        lines = (self._waiting + data).split(b"\n")
+        self._waiting = lines.pop()
+        return [line.decode("utf-8", "surrogateescape").split("\t") for line in lines]
+
+    def _send(self, line):
+        data = (line + "\n").encode("utf-8", "surrogateescape")
+        try:
+            while data:
+                data = data[os.write(self._process.stdin.fileno(), data) :]
+        except BrokenPipeError:
+            self.open = False
+
+    def start(self, token, folder, stdout, stderr, settings, words):
+        """Start a step. Paths are as the box sees them; `settings` is its environment, `words` its argv."""
+        pairs = ["%s=%s" % pair for pair in sorted(settings.items())]
+        if self._shell:
+            self._send(shell_fields(["start", str(len(pairs))] + pairs + [token, folder, stdout, stderr] + words))
+        else:
+            self._send(python_fields(["start", token, folder, stdout, stderr, str(len(pairs))] + pairs + words))
+
+    def signal(self, token, number):
+        """Signal a running step and all it started."""
+        if not self._shell:
+            self._send(python_fields(["signal", token, str(int(number))]))
+        elif token in self._pids:
+            self._send(shell_fields(["halt", self._pids[token], str(int(number))]))
+
+    def wait(self, timeout):
+        """Return the Ends that came within `timeout` seconds. After them `open` says whether the box still stands."""
+        ends = []
+        for told in self._lines(timeout):
+            if told[0] == "pid":
+                self._pids[told[1]] = told[2]
+            elif told[0] == "end":
+                self._pids.pop(told[1], None)
+                ends.append(End(told[1], int(told[2]), int(told[3]), float(told[4]), float(told[5]), int(told[6]) / 1024.0, ""))
+        return ends
+
+    def close(self):
+        """Leave the box; whatever still runs in it ends."""
+        self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+        self._process.stdout.close()
+        if self._box.get("stop"):
+            _succeeds(filled(self._box["stop"], self._places))

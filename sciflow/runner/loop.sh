@@ -1,0 +1,61 @@
+#!/bin/sh
+# The loop inside the box where the image has no python3: the same answers as loop.py, from a POSIX shell.
+# A request is a line of shell words that `box` has quoted; "$NL" in it stands for a newline. It is used in containers
+# only, whose own processes all end with this one, so nothing is left to clear when standard input ends.
+# Peak memory is not to be had here (the answer says 0); times are the shell's own, in hundredths of a second.
+NL='
+'
+setsid=$(command -v setsid)
+exec 3>&1
+
+# seconds 1m2.34s -> 62.34
+seconds() {
+    minutes=${1%%m*} rest=${1#*m}
+    rest=${rest%s}
+    whole=${rest%%.*}
+    printf '%d.%s' $((minutes * 60 + whole)) "${rest#*.}"
+}
+
+# attempt TOKEN FOLDER STDOUT STDERR PROGRAM…: run one step to its end and tell of it. Its settings are exported already.
+attempt() {
+    token=$1 folder=$2 out=$3 err=$4
+    shift 4
+    umask 022
+    (
+        cd "$folder" || exit 127
+        # The pid is told first, so that `signal` can reach the session.
+        exec $setsid /bin/sh -c 'printf "pid\t%s\t%s\n" "$0" "$$" >&3; exec 3>&-; exec "$@"' "$token" "$@"
+    ) </dev/null >"$out" 2>"$err"
+    code=$? ended=0
+    [ "$code" -gt 128 ] && ended=$((code - 128)) code=0
+    set -- $(times | tail -n 1)
+    printf 'end\t%s\t%s\t%s\t%s\t%s\t0\n' "$token" "$code" "$ended" "$(seconds "$1")" "$(seconds "$2")" >&3
+}
+
+# start COUNT NAME=VALUE… TOKEN FOLDER STDOUT STDERR PROGRAM…
+start() {
+    # Two forks: the outer one ends at once, so that this shell keeps no table of past steps.
+    (
+        (
+            count=$1
+            shift
+            while [ "$count" -gt 0 ]; do
+                export "$1"
+                shift
+                count=$((count - 1))
+            done
+            attempt "$@" 2>/dev/null
+        ) &
+    )
+}
+
+# halt PID NUMBER: signal a step's session, or the one process where the image has no setsid.
+halt() {
+    if [ -n "$setsid" ]; then kill -s "$2" -- "-$1" 2>/dev/null; else kill -s "$2" "$1" 2>/dev/null; fi
+}
+
+trap '' INT TERM USR1
+printf 'ready\tsh\n' >&3
+while IFS= read -r request; do
+    eval "$request"
+done

@@ -1,0 +1,125 @@
+"""The words that compiler, runner and reader must agree on: file names, exit codes, canonical JSON, digests."""
+
+import hashlib
+import json
+import math
+import os
+
+FORMAT = 1
+
+# Exit codes, the same for the command line, the runner and verify.py (DESIGN §7).
+EXIT_OK = 0
+EXIT_NO = 1  # the answer is no: a replay or a diff differs
+EXIT_WORDS = 2  # the words of the command, or the workflow
+EXIT_SURROUNDINGS = 3  # engine, registry, lock, permission, space
+EXIT_CHANGED = 4  # the bundle is not what was sealed
+EXIT_INCOMPLETE = 5  # a step failed, was skipped, or has no record
+EXIT_UNTRUSTED = 6  # no seal by a trusted key
+EXIT_FAULT = 70  # a fault of sciflow's own
+EXIT_LATER = 75  # outside hours, or stopped in good order: start again to go on
+EXIT_INTERRUPTED = 130
+
+# A bundle's files.
+MANIFEST = "manifest.json"
+PLAN = "plan.json"
+POINTS = "points.jsonl"
+POINTS_INDEX = "points.idx"
+WORKFLOW = "workflow.toml"
+LOCK = "workflow.lock"
+RUNNER = "runner"
+CODE = "code"
+INPUTS = "inputs"
+SEALS = "seals"
+CARRIED = "carried"
+RUNS = "runs"
+LAUNCHER = "launch.sh"
+VERIFIER = "verify.py"
+
+# A run's files, below runs/<run>/.
+SEGMENTS = "segments"
+OUTPUTS = "outputs"
+WORK = "work"
+ROUNDS = "rounds"
+LOGS = "logs"
+DEFAULT_RUN = "main"
+
+# States of a record.
+DONE = "done"
+FAILED = "failed"
+MEMORY = "memory"
+TIME = "time"
+NODE = "node"
+SKIPPED = "skipped"
+INTERRUPTED = "interrupted"
+SUPERSEDED = "superseded"
+
+ES6_MIN_POSITIONAL = -6  # ECMA-262 §6.1.6.1.20, Number::toString: below 1e-6 the exponent form begins,
+ES6_MAX_POSITIONAL = 21  # and from 1e21 on
+
+
+def number(value):
+    """Write a finite float as RFC 8785 §3.2.2.3 wants it: the way ECMAScript does.
+
+    `repr` gives the same shortest digits (both are round-trip shortest); only their layout differs.
+    """
+    if not math.isfinite(value):
+        raise ValueError("not a finite number: %r" % value)
+    if value == 0:
+        return "0"
+    sign, text = ("-", repr(-value)) if value < 0 else ("", repr(value))
+    mantissa, _, exponent = text.partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    digits = (whole + fraction).lstrip("0")
+    point = len(whole) + int(exponent or 0) - (len(whole + fraction) - len(digits))
+    digits = digits.rstrip("0")
+    if len(digits) <= point <= ES6_MAX_POSITIONAL:
+        return sign + digits + "0" * (point - len(digits))
+    if 0 < point <= ES6_MAX_POSITIONAL:
+        return sign + digits[:point] + "." + digits[point:]
+    if ES6_MIN_POSITIONAL < point <= 0:
+        return sign + "0." + "0" * -point + digits
+    power = point - 1
+    return "%s%s%se%s%d" % (sign, digits[0], "." + digits[1:] if len(digits) > 1 else "", "+" if power > 0 else "-", abs(power))
+
+
+def canonical(value):
+    """Write a JSON value in the one canonical form (RFC 8785), as text. Integers are written whole, whatever their size."""
+    if value is None or value is True or value is False:
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return number(value)
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(canonical(item) for item in value) + "]"
+    # §3.2.3: keys are sorted by their UTF-16 code units.
+    keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
+    return "{" + ",".join(canonical(key) + ":" + canonical(value[key]) for key in keys) + "}"
+
+
+def digest(data):
+    """Return the SHA-256 of bytes, or of a value's canonical form, in hex."""
+    if not isinstance(data, bytes):
+        data = canonical(data).encode("utf-8")
+    return hashlib.sha256(data).hexdigest()
+
+
+def digest_file(path):
+    """Return (SHA-256 in hex, size in bytes) of a file, read in pieces of a mebibyte."""
+    sha, size = hashlib.sha256(), 0
+    with open(path, "rb") as stream:
+        for piece in iter(lambda: stream.read(1 << 20), b""):
+            sha.update(piece)
+            size += len(piece)
+    return sha.hexdigest(), size
+
+
+def cache():
+    """Return the folder in which images and other verified content are kept, by digest, between bundles."""
+    chosen = os.environ.get("SCIFLOW_CACHE")
+    if chosen:
+        return os.path.abspath(chosen)
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(home, "sciflow")

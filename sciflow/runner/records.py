@@ -1,0 +1,153 @@
+"""Records: what happened to each step, one line an attempt, in append-only segments with one writer each.
+
+A line is `{"check":"<16 hex>",` and the rest of the record's canonical JSON; the check is the start of that rest's
+SHA-256, so a torn or bent line is seen without parsing it. The first line of a segment says who wrote it, and where.
+"""
+
+import errno
+import hashlib
+import json
+import os
+
+from . import names
+
+HEAD = '{"check":"'
+CHECK_DIGITS = 16
+START = len(HEAD) + CHECK_DIGITS + 2  # where a line's rest begins: after the closing quote and the comma
+FINAL = (names.DONE, names.FAILED, names.MEMORY, names.TIME)  # what a step's own attempt can end in, for good
+
+
+class TornError(Exception):
+    """A segment holds a line, not its last, that is not what was written; the text names segment and line."""
+
+
+def line(record):
+    """Write a record as one line of text."""
+    rest = names.canonical(record)[1:]
+    return HEAD + hashlib.sha256(rest.encode("utf-8")).hexdigest()[:CHECK_DIGITS] + '",' + rest + "\n"
+
+
+def parsed(text):
+    """Read a line (bytes, without its newline) back, or return None where it is not whole."""
+    rest = text[START:]
+    if not text.startswith(HEAD.encode("ascii")) or text[START - 2 : START] != b'",':
+        return None
+    if hashlib.sha256(rest).hexdigest()[:CHECK_DIGITS].encode("ascii") != text[len(HEAD) : len(HEAD) + CHECK_DIGITS]:
+        return None
+    return json.loads("{" + rest.decode("utf-8"))
+
+
+class Segment(object):
+    """The segment of one worker, made new: `append` lines, then `commit` them to the disk together."""
+
+    def __init__(self, run, worker):
+        folder = os.path.join(run, names.SEGMENTS)
+        os.makedirs(folder, exist_ok=True)
+        self.path = os.path.join(folder, worker + ".jsonl")
+        # O_EXCL: a worker's name is random, and a segment must never have two writers.
+        self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
+        self._waiting = []
+        sync_folder(folder)
+
+    def append(self, record):
+        """Queue a record; nothing may rely on it before `commit`."""
+        self._waiting.append(line(record))
+
+    def commit(self):
+        """Write what waits and force it to the disk: one fsync for the lot."""
+        if self._waiting:
+            data = "".join(self._waiting).encode("utf-8")
+            while data:  # write(2) may take less than it was given
+                data = data[os.write(self._file, data) :]
+            os.fsync(self._file)
+            self._waiting = []
+
+    def close(self):
+        """Commit and let go."""
+        self.commit()
+        os.close(self._file)
+
+
+def sync_folder(path):
+    """Force a folder's entries to the disk. Some file systems refuse to (EINVAL), and need it not."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def read(run):
+    """Yield every record of a run, segment by segment in the order of their names. A torn last line is dropped.
+
+    Raises TornError for a line that is not whole anywhere but at the end of its segment.
+    """
+    folder = os.path.join(run, names.SEGMENTS)
+    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+        if not name.endswith(".jsonl"):
+            continue
+        with open(os.path.join(folder, name), "rb") as stream:
+            lines = stream.read().split(b"\n")
+        lines.pop()  # what stands behind the last newline was never finished
+        for number, text in enumerate(lines, 1):
+            record = parsed(text)
+            if record is not None:
+                yield record
+            elif number < len(lines):
+                raise TornError("%s: line %d is not what was written" % (os.path.join(names.SEGMENTS, name), number))
+
+
+def published(run, record):
+    """Say whether a success counts: a step with outputs is published when its folder stands, named for the attempt."""
+    return not record["outputs"] or os.path.isdir(attempt_folder(run, record["task"], record["step"], record["attempt"]))
+
+
+def step_folder(run, task, step):
+    """Return the folder to which a step's outputs are published, once."""
+    return os.path.join(run, names.OUTPUTS, task, "%06d" % step)
+
+
+def attempt_folder(run, task, step, attempt):
+    """Return where an attempt's outputs lie, once published: its name inside the step's folder says who won."""
+    return os.path.join(step_folder(run, task, step), attempt)
+
+
+def settle(run, found):
+    """Return {(task, step): the record that counts} and {"workers": …, "attempts": {(task, step): how many}}.
+
+    A published success beats everything, the earliest of several wins (by end, then by attempt, so every reader agrees);
+    else the latest attempt counts.
+    """
+    settled, workers, attempts = {}, {}, {}
+    for record in found:
+        if "facts" in record:
+            workers[record["worker"]] = record
+            continue
+        key = record["task"], record["step"]
+        if record["state"] != names.SKIPPED:
+            attempts[key] = attempts.get(key, 0) + 1
+        if record["state"] == names.SUPERSEDED or (record["state"] == names.DONE and not published(run, record)):
+            continue
+        if key not in settled or _beats(record, settled[key]):
+            settled[key] = record
+    return settled, {"workers": workers, "attempts": attempts}
+
+
+def _beats(new, old):
+    won, had = new["state"] == names.DONE, old["state"] == names.DONE
+    if won != had:
+        return won
+    order = (new["end"], new["attempt"]) < (old["end"], old["attempt"])
+    return order if won else not order
+
+
+def counts(plan, run):
+    """Return {"steps": how many there are, "tasks": {task: {"steps": n, state: how many}}} as the records stand."""
+    settled, _ = settle(run, read(run))
+    tasks = {task["name"]: {"steps": task["steps"]} for task in plan["tasks"]}
+    for (name, _), record in settled.items():
+        tasks[name][record["state"]] = tasks[name].get(record["state"], 0) + 1
+    return {"steps": sum(task["steps"] for task in plan["tasks"]), "tasks": tasks}

@@ -1,0 +1,1 @@
+"""What was meant: a workflow file, read into frozen nouns."""

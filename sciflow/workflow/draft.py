@@ -1,0 +1,109 @@
+"""A Workflow -> the TOML text that `load.parse` reads back as an equal one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tomli_w
+
+from sciflow.workflow import template
+from sciflow.workflow.spec import Image, Parameter, Resources, Task, Workflow
+
+
+def write(workflow: Workflow) -> str:
+    """Return the text; what stands at its default is left out."""
+    tables: dict[str, Any] = {
+        "format": 1,
+        "workflow": _set(name=workflow.name, title=workflow.title),
+        "image": _image(workflow.image) if workflow.image else {},
+        "code": _set(include=list(workflow.code.include), exclude=list(workflow.code.exclude)),
+        "inputs": {one.name: {"path": one.path} for one in workflow.inputs},
+        "parameters": {one.name: _parameter(one) for one in workflow.parameters},
+        "sweep": _set(
+            zip=[list(group) for group in workflow.sweep.zip],
+            derive={one.name: one.expression for one in workflow.sweep.derive},
+            where=workflow.sweep.where,
+        ),
+        "tasks": {task.name: _task(task) for task in workflow.tasks},
+        "results": _set(
+            metrics={
+                one.name: _set(goal=one.goal, unit=one.unit, require=one.require, tolerance=one.tolerance)
+                for one in workflow.metrics
+            }
+        ),
+        "schedule": _schedule(workflow),
+        "slurm": dict(workflow.slurm),
+        "charts": [
+            _set(
+                name=one.name,
+                kind=one.kind,
+                x=one.x,
+                y=one.y,
+                value=one.value,
+                color=one.color,
+                facet=list(one.facet),
+                aggregate=one.aggregate if one.aggregate != "mean" else "",
+                title=one.title,
+            )
+            for one in workflow.charts
+        ],
+    }
+    return tomli_w.dumps(_set(**tables))
+
+
+def _set(**keys: Any) -> dict[str, Any]:
+    """Keep what is not empty, zero or false."""
+    return {key: value for key, value in keys.items() if value}
+
+
+def _image(image: Image) -> dict[str, Any]:
+    return {image.source: image.reference, **_set(packages=list(image.packages))}
+
+
+def _parameter(one: Parameter) -> Any:
+    return {"values": list(one.values), "unit": one.unit} if one.unit else list(one.values)
+
+
+def _task(task: Task) -> dict[str, Any]:
+    words = [template.write(word) for word in task.words]
+    return {
+        **({"shell": words[0]} if task.shell else {"run": words}),
+        **_set(
+            needs=list(task.needs),
+            gather=task.gather,
+            outputs=dict(task.outputs),
+            metrics=task.metrics,
+            environment=dict(task.environment),
+            resources=_resources(task.resources),
+        ),
+        **({} if task.parameters is None else {"parameters": list(task.parameters)}),
+    }
+
+
+def _resources(resources: Resources) -> dict[str, Any]:
+    default = Resources()
+    written = {
+        "cpus": resources.cpus,
+        "memory": f"{resources.memory_mib} MiB",
+        "gpus": resources.gpus,
+        "time": f"{resources.time_s}s",
+    }
+    at_default = {
+        "cpus": default.cpus,
+        "memory": f"{default.memory_mib} MiB",
+        "gpus": default.gpus,
+        "time": f"{default.time_s}s",
+    }
+    return {key: value for key, value in written.items() if value != at_default[key]}
+
+
+def _schedule(workflow: Workflow) -> dict[str, Any]:
+    schedule = workflow.schedule
+    return _set(
+        policy=schedule.policy if schedule.policy != "now" else "",
+        hours=schedule.hours,
+        weekends=schedule.weekends,
+        timezone=schedule.timezone if schedule.timezone != "UTC" else "",
+        max_wait=f"{schedule.max_wait_s}s" if schedule.max_wait_s else "",
+        hard=schedule.hard,
+    )

@@ -1,0 +1,88 @@
+"""What is wrong with a file, gathered while it is read, each fault with its place."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+from sciflow.errors import Fault
+from sciflow.workflow.places import Document
+from sciflow.workflow.spec import Keys
+
+SHOWN = 60  # characters of a foreign text that a message repeats
+LISTED = 12  # names that a hint lists
+COMPARED = 1_000  # names among which a likeness is looked for: each costs a comparison
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message may show it: short, on one line, control and invisible characters escaped."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "a table"
+    text = ", ".join(shown(item) for item in value[:LISTED]) if isinstance(value, list) else str(value)
+    if len(text) > SHOWN:
+        text = text[: SHOWN - 1] + "…"
+    safe = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+    return f"[{safe}]" if isinstance(value, list) else safe
+
+
+def quoted(names: Iterable[str]) -> str:
+    """Return names in backticks, with commas; the many after the first few are dots."""
+    some = list(names)
+    return ", ".join(f"`{shown(name)}`" for name in some[:LISTED]) + (", …" if len(some) > LISTED else "")
+
+
+def likely(name: str, known: Iterable[str], *, what: str) -> str:
+    """Return a hint: the name that was likely meant, and those there are. `what` is their plural (`tasks`)."""
+    names = list(known)
+    if not names:
+        return f"there are no {what}"
+    near = difflib.get_close_matches(name, names, n=1) if len(names) <= COMPARED and len(name) <= SHOWN else []
+    listed = f"the {what} are {quoted(names)}"
+    return f"did you mean `{shown(near[0])}`? {listed}" if near else listed
+
+
+class Faults:
+    """The faults of one file. A path of keys and indices says where; what has no place of its own is told at its owner's."""
+
+    def __init__(self, file: str, document: Document) -> None:
+        self.file = shown(file) if len(file) <= SHOWN else "".join(c if c.isprintable() else "?" for c in file)
+        self.document = document
+        self.found: dict[tuple[Keys, str], Fault] = {}
+
+    def key(self, path: Keys, text: str, hint: str = "") -> None:
+        """Add a fault at the key (or the table's header, or the list's item) of this path."""
+        self._add(path, self._near(path, self.document.keys, self.document.values), text, hint)
+
+    def value(self, path: Keys, text: str, hint: str = "", *, offset: int = 0) -> None:
+        """Add a fault at the value of this path, or `offset` characters into it if it is a text on one line."""
+        line, column = self._near(path, self.document.values, self.document.keys)
+        if offset and self._plain(path):
+            column += offset
+        self._add(path, (line, column), text, hint)
+
+    def has(self, path: Keys) -> bool:
+        """Say whether a fault was found at this path or below it."""
+        return any(where[: len(path)] == path for where, _ in self.found)
+
+    def _plain(self, path: Keys) -> bool:
+        """Say whether a text stands in the file letter by letter: no escape, no line break."""
+        value: Any = self.document.data
+        for step in path:
+            value = value[step]
+        return path in self.document.values and isinstance(value, str) and not set(value) & set('\\"\n\t')
+
+    def _near(
+        self, path: Keys, first: dict[Keys, tuple[int, int]], second: dict[Keys, tuple[int, int]]
+    ) -> tuple[int, int]:
+        for length in range(len(path), 0, -1):
+            place = first.get(path[:length]) or second.get(path[:length])
+            if place:
+                return place
+        return 0, 0
+
+    def _add(self, path: Keys, place: tuple[int, int], text: str, hint: str) -> None:
+        line, column = place
+        self.found.setdefault((path, text), Fault(file=self.file, line=line, column=column, text=text, hint=hint))

@@ -1,0 +1,284 @@
+"""A workflow file -> a Workflow, or all that is wrong with it.
+
+The passes: bytes to values with places (`places`), the schema (`shape`), then what no schema can say, section by section.
+A part that one pass refuses is left out for the next, so that a fault is told once and hides no other.
+"""
+
+from __future__ import annotations
+
+import zoneinfo
+from pathlib import Path
+from typing import Any
+
+from sciflow.errors import Fault, SurroundingsError, UsageError, WorkflowError
+from sciflow.workflow import quantity, shape, space, tasks
+from sciflow.workflow.faults import Faults, likely, shown
+from sciflow.workflow.places import MAX_BYTES, Document, NotTomlError
+from sciflow.workflow.places import parse as parse_toml
+from sciflow.workflow.places import read as read_toml
+from sciflow.workflow.spec import (
+    Chart,
+    Code,
+    Image,
+    Input,
+    Keys,
+    Metric,
+    Parameter,
+    Schedule,
+    Source,
+    Sweep,
+    Task,
+    Workflow,
+)
+from sciflow.workflow.sweep import derivations
+
+
+def read(file: Path) -> Workflow:
+    """Return the workflow of a file.
+
+    Raises WorkflowError with all the file's faults at once (one alone if it is not TOML), UsageError if there is no such
+    file, SurroundingsError if it cannot be read.
+    """
+    try:
+        with file.open("rb") as stream:
+            raw = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise UsageError(
+            f"there is no file `{shown(file)}`", hint="name a workflow file, or make one: sciflow init"
+        ) from None
+    except IsADirectoryError:
+        raise UsageError(
+            f"`{shown(file)}` is a folder", hint=f"name the file: {shown(file / 'workflow.toml')}"
+        ) from None
+    except OSError as error:
+        reason = (error.strerror or "it cannot be read").lower()
+        raise SurroundingsError(
+            f"`{shown(file)}`: {reason}", hint="see the permissions of the file and its folders"
+        ) from None
+    try:
+        text, document = read_toml(raw)
+    except NotTomlError as error:
+        raise _alone(error, file) from None
+    return _build(text, document, file)
+
+
+def parse(text: str, *, file: Path) -> Workflow:
+    """Return the workflow of a text, as `read` does; inputs are looked up in the folder of `file`."""
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        raise _alone(NotTomlError(0, 0, f"the text has more than {MAX_BYTES:,} bytes"), file)
+    try:
+        document = parse_toml(text)
+    except NotTomlError as error:
+        raise _alone(error, file) from None
+    return _build(text, document, file)
+
+
+def _alone(error: NotTomlError, file: Path) -> WorkflowError:
+    fault = Fault(file=str(file), line=error.line, column=error.column, text=error.text, hint=error.hint)
+    return WorkflowError([fault])
+
+
+def _build(text: str, document: Document, file: Path) -> Workflow:
+    faults = Faults(str(file), document)
+    data = shape.check(document.data, faults)
+    # Whoever asks "is there such a name?" looks here: tables only, else a key of the wrong kind would be asked for names.
+    for section in ("inputs", "parameters", "tasks"):
+        if not isinstance(document.data.get(section, {}), dict):
+            document.data[section] = {}
+    document.data.setdefault("tasks", {})
+    found = space.parameters(data, faults)
+    sweep = space.combine(data, found, faults)
+    all_tasks = tasks.build(data, faults)
+    metrics = _metrics(data, all_tasks, faults)
+    workflow = Workflow(
+        name=data.get("workflow", {}).get("name", ""),
+        title=data.get("workflow", {}).get("title", ""),
+        image=_image(data.get("image"), faults),
+        code=_code(data.get("code", {}), faults),
+        inputs=_inputs(data.get("inputs", {}), file.parent, faults),
+        parameters=found,
+        sweep=sweep,
+        tasks=all_tasks,
+        metrics=metrics,
+        schedule=_schedule(data.get("schedule", {}), faults),
+        slurm=tuple(data.get("slurm", {}).items()),
+        charts=_charts(data, found, sweep, faults),
+        source=Source(file=file, text=text, places={**document.values, **document.keys}),
+    )
+    if faults.found:
+        raise WorkflowError(list(faults.found.values()))
+    return workflow
+
+
+def _image(table: dict[str, Any] | None, faults: Faults) -> Image | None:
+    if table is None:
+        return None
+    if "packages" in table and "debian" not in table:
+        faults.key(("image", "packages"), "`packages` are Debian packages, and the image is not made by `debian`")
+    if "file" in table:
+        tasks.inside(table["file"], ("image", "file"), "the image", faults, folder="the workflow's folder")
+    if "from" in table:
+        return Image(source="from", reference=table["from"])
+    if "debian" in table:
+        return Image(source="debian", reference=table["debian"], packages=tuple(table.get("packages", ())))
+    return Image(source="file", reference=table.get("file", ""))
+
+
+def _code(table: dict[str, list[str]], faults: Faults) -> Code:
+    for key, patterns in table.items():
+        for index, pattern in enumerate(patterns):
+            tasks.inside(pattern, ("code", key, index), "this pattern", faults, folder="the workflow's folder")
+    if table.get("exclude") and not table.get("include"):
+        faults.key(
+            ("code", "exclude"),
+            "`exclude` takes files from `include`, and nothing is included",
+            'say `include = ["*.py"]`',
+        )
+    return Code(include=tuple(table.get("include", ())), exclude=tuple(table.get("exclude", ())))
+
+
+def _inputs(tables: dict[str, Any], folder: Path, faults: Faults) -> tuple[Input, ...]:
+    found = []
+    for name, table in tables.items():
+        path: Keys = ("inputs", name, "path")
+        place = table.get("path", "")
+        if not place or not tasks.inside(place, path, f"input `{name}`", faults, folder="the workflow's folder"):
+            continue
+        found.append(Input(name=name, path=place))
+        step = folder
+        for part in Path(place).parts:
+            step /= part
+            if step.is_symlink():
+                fault = f"input `{name}` is, or lies behind, a link: `{shown(step.relative_to(folder))}`"
+                faults.value(path, fault, "a bundle carries files, not links: name the file itself, or copy it here")
+                break
+        else:
+            if not step.exists():
+                fault = f"input `{name}`: there is no file or folder `{shown(place)}`"
+                faults.value(path, fault, "paths are relative to the workflow's folder")
+            elif not (step.is_file() or step.is_dir()):
+                faults.value(path, f"input `{name}` is neither a file nor a folder: `{shown(place)}`")
+    return tuple(found)
+
+
+def _metrics(data: dict[str, Any], all_tasks: tuple[Task, ...], faults: Faults) -> tuple[Metric, ...]:
+    tables = data.get("results", {}).get("metrics", {})
+    base: Keys = ("results", "metrics")
+    columns = space.written(faults)
+    if tables and not any(task.metrics for task in all_tasks):
+        faults.key(
+            base,
+            "metrics are described, and no task has any",
+            'say `metrics = "metrics.json"` in the task that writes them',
+        )
+    for name in tables:
+        if name in columns:
+            faults.key((*base, name), f"the metric `{name}` has the name of a parameter", "rename one of the two")
+        elif name == "point" or name in space.RESULT_COLUMNS:
+            faults.key((*base, name), f"the metric `{name}` has the name of a column that every table of results has")
+    return tuple(
+        Metric(
+            name=name,
+            goal=table.get("goal", ""),
+            unit=table.get("unit", ""),
+            require=table.get("require", ""),
+            tolerance=float(table.get("tolerance", 0.0)),
+        )
+        for name, table in tables.items()
+    )
+
+
+def _schedule(table: dict[str, Any], faults: Faults) -> Schedule:
+    hours = table.get("hours", "")
+    if hours and hours[:5] == hours[6:]:
+        hint = 'for the whole day, leave `hours` out and say `policy = "now"`'
+        faults.value(("schedule", "hours"), f"`hours` begin and end at {hours[:5]}", hint)
+    if table.get("policy") == "off-peak" and not (hours or table.get("weekends")) and not faults.has(("schedule",)):
+        faults.key(
+            ("schedule", "policy"),
+            "`policy` is `off-peak`, and no hours are",
+            'say `hours = "22:00-08:00"`, or `weekends = true`',
+        )
+    zone = table.get("timezone", "UTC")
+    if not _is_zone(zone):
+        hint = (
+            likely(zone, sorted(zoneinfo.available_timezones()), what="time zones")
+            .partition("; ")[0]
+            .partition("? ")[0]
+        )
+        hint = hint + "?" if hint.startswith("did") else "a name of the IANA database, such as `Europe/Zurich`"
+        faults.value(("schedule", "timezone"), f"there is no time zone `{shown(zone)}`", hint)
+    return Schedule(
+        policy=table.get("policy", "now"),
+        hours=hours,
+        weekends=table.get("weekends", False),
+        timezone=zone,
+        max_wait_s=quantity.seconds(table.get("max_wait", "0s")),
+        hard=table.get("hard", False),
+    )
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+NUMERIC = ("int", "float", "bool")
+
+
+def _charts(data: dict[str, Any], found: tuple[Parameter, ...], sweep: Sweep, faults: Faults) -> tuple[Chart, ...]:
+    kinds = {one.name: str(one.kind) for one in found}
+    kinds |= {name: one.kind for name, one in derivations(found, sweep.derive).items()}
+    columns = space.written(faults)
+    results = faults.document.data.get("results", {})
+    metrics = (
+        list(results.get("metrics", {}))
+        if isinstance(results, dict) and isinstance(results.get("metrics", {}), dict)
+        else []
+    )
+    charts: list[Chart] = []
+    for index, table in enumerate(data.get("charts", [])):
+        path: Keys = ("charts", index)
+        if not {"name", "kind", "x", "y"} <= set(table):
+            continue
+        chart = Chart(**{**table, "facet": tuple(table.get("facet", ()))})
+        if any(chart.name == other.name for other in charts):
+            faults.value((*path, "name"), f"two charts are called `{chart.name}`", "each has files of its name")
+        axes = [((*path, key), getattr(chart, key)) for key in ("x", "y", "value", "color") if getattr(chart, key)]
+        axes += [((*path, "facet", number), name) for number, name in enumerate(chart.facet)]
+        for key, name in axes:
+            if name not in columns and name not in metrics:
+                hint = (
+                    likely(name, [*columns, *metrics], what="columns")
+                    + "; a metric is made known under [results.metrics]"
+                )
+                faults.value(key, f"chart `{chart.name}`: there is no column `{shown(name)}`", hint)
+            elif "facet" in key and name in metrics:
+                faults.value(key, f"chart `{chart.name}`: panels are made by parameters, and `{name}` is a metric")
+        _chart_kind(chart, path, kinds, metrics, faults)
+        charts.append(chart)
+    return tuple(charts)
+
+
+def _chart_kind(chart: Chart, path: Keys, kinds: dict[str, str], metrics: list[str], faults: Faults) -> None:
+    """Check that the columns are of the kinds that the drawing needs."""
+    if chart.kind == "heatmap":
+        if not chart.value:
+            faults.key(path, f"chart `{chart.name}`: a heatmap has no `value`", "say which column its colour shows")
+        for key, name in (("x", chart.x), ("y", chart.y)):
+            if name in metrics:
+                fault = f"chart `{chart.name}`: the axes of a heatmap are parameters, and `{name}` is a metric"
+                faults.value((*path, key), fault, "a scatter draws one metric over another")
+    elif chart.value:
+        faults.key(
+            (*path, "value"),
+            f"chart `{chart.name}`: `value` is for heatmaps, and this is a {chart.kind}",
+            "use `y` or `color`",
+        )
+    key, name = ("value", chart.value) if chart.kind == "heatmap" else ("y", chart.y)
+    if kinds.get(name) == "text":
+        fault = f"chart `{chart.name}`: `{key}` wants a column of numbers, and `{name}` holds texts"
+        faults.value((*path, key), fault, "put it on `x`, `color` or `facet`")

@@ -1,0 +1,195 @@
+"""The nouns of a workflow: what the scientist wrote, checked and frozen.
+
+`load` makes them from TOML. They hold nothing but what stands in the file or is a documented default of it, in the
+order of the file. Every name in them has been checked, so the passes below need not look again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+Value: TypeAlias = bool | int | float | str
+Kind: TypeAlias = Literal["bool", "int", "float", "text"]
+Keys: TypeAlias = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Image:
+    """One pinned root file system, as asked for: `source` says how to read `reference`."""
+
+    source: Literal["from", "debian", "file"]
+    reference: str
+    """An OCI reference (`docker://…`), a Debian suite (`bookworm`), or a path relative to the workflow's folder."""
+    packages: tuple[str, ...] = ()
+    """Debian packages, in the order of the file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Code:
+    """The files of the workflow's folder that travel as code: glob patterns, `**` crosses folders."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Input:
+    """A file or folder that the tasks read, relative to the workflow's folder."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parameter:
+    """An axis of the space; all values are of one kind and none occurs twice."""
+
+    name: str
+    kind: Kind
+    values: tuple[Value, ...]
+    unit: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Derived:
+    """A column computed from others: its name and the text of its expression."""
+
+    name: str
+    expression: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sweep:
+    """How parameters become points: a grid, in which zipped groups turn together, less what `where` refuses."""
+
+    zip: tuple[tuple[str, ...], ...] = ()
+    derive: tuple[Derived, ...] = ()
+    where: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resources:
+    """What one step may use."""
+
+    cpus: int = 1
+    memory_mib: int = 1024
+    gpus: int = 0
+    time_s: int = 3600
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placeholder:
+    """A `{…}` in a command.
+
+    `kind` says what stands there: a `parameter` (or derived column), an `input`, an `output` of this task, an
+    `upstream` output (`owner` is the task), the `records` of a gathered task (`owner`), the `point` or the `seed`.
+    """
+
+    kind: Literal["parameter", "input", "output", "upstream", "records", "point", "seed"]
+    name: str = ""
+    owner: str = ""
+
+
+Word: TypeAlias = tuple[str | Placeholder, ...]
+"""Literal text and placeholders, in turn; braces are already plain."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """One named command, what it needs and what it leaves."""
+
+    name: str
+    shell: bool
+    """Whether the command is one text for `sh -c` (then `words` has one word), or an argument list."""
+    words: tuple[Word, ...]
+    needs: tuple[str, ...] = ()
+    """The tasks it waits for; a gathered task is among them."""
+    gather: str = ""
+    """The task over all of whose steps this one runs once, or nothing."""
+    parameters: tuple[str, ...] | None = None
+    """The parameters it depends on beside those its text names, where the file says so."""
+    outputs: tuple[tuple[str, str], ...] = ()
+    """(name, path relative to the step's working folder)."""
+    metrics: str = ""
+    """The JSON file, relative to the working folder, whose keys become columns; or nothing."""
+    environment: tuple[tuple[str, str], ...] = ()
+    resources: Resources = Resources()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metric:
+    """What is known of a metric before the run.
+
+    Two values agree when `abs(a - b) <= tolerance * max(1, abs(a), abs(b))`.
+    `require` is a comparison such as `> 0.5`.
+    """
+
+    name: str
+    goal: Literal["maximize", "minimize", ""] = ""
+    unit: str = ""
+    require: str = ""
+    tolerance: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schedule:
+    """When the sweep may run. `hours` is `HH:MM-HH:MM` in `timezone`, and may cross midnight."""
+
+    policy: Literal["now", "off-peak"] = "now"
+    hours: str = ""
+    weekends: bool = False
+    """Whether all of Saturday and Sunday is off-peak too."""
+    timezone: str = "UTC"
+    max_wait_s: int = 0
+    """After this the sweep starts whatever the hour; 0: never."""
+    hard: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chart:
+    """A figure of the report. `facet` names at most two parameters."""
+
+    name: str
+    kind: Literal["line", "scatter", "heatmap", "box", "bar"]
+    x: str
+    y: str
+    value: str = ""
+    color: str = ""
+    facet: tuple[str, ...] = ()
+    aggregate: Literal["mean", "median", "min", "max"] = "mean"
+    title: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """Where a workflow was read from: its file, its bytes, and the place of each key and value.
+
+    `places` maps a path of keys and list indices to (line, column), both from 1, of the key (tables, keys) or the value
+    (list items).
+    """
+
+    file: Path
+    text: str
+    places: Mapping[Keys, tuple[int, int]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workflow:
+    """A whole experiment. Two workflows that mean the same are equal, wherever they were read from."""
+
+    name: str
+    title: str = ""
+    image: Image | None = None
+    code: Code = Code()
+    inputs: tuple[Input, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    sweep: Sweep = Sweep()
+    tasks: tuple[Task, ...] = ()
+    metrics: tuple[Metric, ...] = ()
+    schedule: Schedule = Schedule()
+    slurm: tuple[tuple[str, str | int], ...] = ()
+    charts: tuple[Chart, ...] = ()
+    source: Source | None = field(default=None, compare=False, repr=False)

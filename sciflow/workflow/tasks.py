@@ -1,0 +1,290 @@
+"""The section [tasks], its shape checked -> tasks, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from sciflow.workflow import quantity, template
+from sciflow.workflow.faults import Faults, likely, shown
+from sciflow.workflow.order import order
+from sciflow.workflow.space import written
+from sciflow.workflow.spec import Keys, Placeholder, Resources, Task, Word
+
+RESERVED = ("inputs", "outputs", "records", "point", "seed", "task", "step", "state", "parameters", "metrics")
+RUNNERS_OWN = "SCIFLOW_"
+
+
+def build(data: dict[str, Any], faults: Faults) -> tuple[Task, ...]:
+    """Return the tasks, in the order of the file."""
+    tables: dict[str, Any] = data.get("tasks", {})
+    folded: dict[str, str] = {}
+    for name in tables:
+        if name.lower() in RESERVED:
+            faults.key(("tasks", name), f"the name `{name}` is taken by sciflow itself", f"call it `{name}_task`, say")
+        other = folded.setdefault(name.lower(), name)
+        if other != name:
+            fault = f"the tasks `{other}` and `{name}` differ only in case"
+            faults.key(("tasks", name), fault, "some file systems cannot hold a folder for each")
+    found = tuple(_task(name, table, faults) for name, table in tables.items() if "run" in table or "shell" in table)
+    _order(found, faults)
+    by_name = {task.name: task for task in found}
+    for task in found:
+        _placeholders(task, by_name, data, faults)
+    _runs_once(found, by_name, faults)
+    return found
+
+
+def _task(name: str, table: dict[str, Any], faults: Faults) -> Task:
+    path: Keys = ("tasks", name)
+    shell = "shell" in table
+    texts = [table["shell"]] if shell else table["run"]
+    keys: list[Keys] = [(*path, "shell")] if shell else [(*path, "run", index) for index in range(len(texts))]
+    words = tuple(_word(text, key, faults) for text, key in zip(texts, keys, strict=True))
+    if not shell and not texts[0]:
+        faults.value(keys[0], "the name of the program is empty")
+    needs, gather = list(table.get("needs", [])), table.get("gather", "")
+    if gather and gather not in needs:
+        needs.append(gather)
+    resources = table.get("resources", {})
+    return Task(
+        name=name,
+        shell=shell,
+        words=words,
+        needs=tuple(needs),
+        gather=gather,
+        parameters=tuple(table["parameters"]) if "parameters" in table else None,
+        outputs=_outputs(path, table, faults),
+        metrics=table.get("metrics", ""),
+        environment=_environment(path, table.get("environment", {}), faults),
+        resources=_resources(path, resources, faults),
+    )
+
+
+def _word(text: str, path: Keys, faults: Faults) -> Word:
+    try:
+        return template.parse(text)
+    except template.TemplateError as error:
+        faults.value(path, f"in this command {error.text}", error.hint, offset=error.offset + 1)
+        return ()
+
+
+def _resources(path: Keys, table: dict[str, Any], faults: Faults) -> Resources:
+    default = Resources()
+    memory = quantity.mebibytes(table["memory"]) if "memory" in table else default.memory_mib
+    time = quantity.seconds(table["time"]) if "time" in table else default.time_s
+    for key, amount in (("memory", memory), ("time", time)):
+        if amount < 1:
+            faults.value((*path, "resources", key), f"`{key}` is 0", f"write what a step needs: {EXAMPLES[key]}")
+    return Resources(
+        cpus=table.get("cpus", default.cpus), memory_mib=memory, gpus=table.get("gpus", default.gpus), time_s=time
+    )
+
+
+EXAMPLES = {"memory": "`8 GiB`", "time": "`2h`"}
+
+
+def _environment(path: Keys, table: dict[str, str], faults: Faults) -> tuple[tuple[str, str], ...]:
+    for name in table:
+        if name.startswith(RUNNERS_OWN):
+            faults.key(
+                (*path, "environment", name), f"`{name}` is set by sciflow", f"names in {RUNNERS_OWN}… are its own"
+            )
+    return tuple(table.items())
+
+
+def _outputs(path: Keys, table: dict[str, Any], faults: Faults) -> tuple[tuple[str, str], ...]:
+    """Return the outputs; no two files of a task may be the same, nor lie one in the other."""
+    outputs: dict[str, str] = table.get("outputs", {})
+    places: list[tuple[Keys, str, str]] = [
+        ((*path, "outputs", name), f"output `{name}`", place) for name, place in outputs.items()
+    ]
+    if "records" in outputs:
+        faults.key((*path, "outputs", "records"), "the name `records` is taken: `{task.records}` is the table of steps")
+    if "metrics" in table:
+        places.append(((*path, "metrics"), "`metrics`", table["metrics"]))
+    taken: dict[tuple[str, ...], str] = {}
+    for key, what, place in places:
+        if not inside(place, key, what, faults, folder="the step's working folder"):
+            continue
+        parts = tuple(part.casefold() for part in PurePosixPath(place).parts)
+        for other, other_what in taken.items():
+            shorter = min(len(parts), len(other))
+            if parts[:shorter] == other[:shorter]:
+                relation = "are one path" if len(parts) == len(other) else "lie one in the other"
+                faults.value(
+                    key, f"{other_what} and {what} {relation}: `{shown(place)}`", "give each a path of its own"
+                )
+                break
+        taken.setdefault(parts, what)
+    return tuple(outputs.items())
+
+
+def inside(place: str, key: Keys, what: str, faults: Faults, *, folder: str) -> bool:
+    """Say whether a path is relative, stays in its folder and is written plainly; add the fault if not."""
+    path = PurePosixPath(place)
+    if path.is_absolute():
+        faults.value(key, f"{what} has an absolute path, `{shown(place)}`", f"write it relative to {folder}")
+    elif ".." in path.parts:
+        faults.value(key, f"{what} leaves {folder}: `{shown(place)}`", "a path without `..` stays in it")
+    elif str(path) != place or place == ".":
+        hint = "write the path of a file" if place == "." else f"write `{shown(path)}`"
+        faults.value(key, f"{what} has a path with needless parts, `{shown(place)}`", hint)
+    else:
+        return True
+    return False
+
+
+def _order(found: Sequence[Task], faults: Faults) -> None:
+    known = faults.document.data["tasks"]
+    for task in found:
+        path: Keys = ("tasks", task.name)
+        for need in task.needs:
+            key: Keys = (*path, "gather")
+            verb = "gathers"
+            if need != task.gather:
+                key, verb = (*path, "needs", task.needs.index(need)), "needs"
+            if need not in known:
+                hint = likely(need, [name for name in known if name != task.name], what="tasks")
+                faults.value(key, f"task `{task.name}` {verb} `{shown(need)}`, and there is no such task", hint)
+            elif need == task.name:
+                faults.value(key, f"task `{task.name}` {verb} itself")
+    needs = {task.name: [need for need in task.needs if need != task.name] for task in found}
+    for circle in order(needs)[1]:
+        first = circle[0]
+        shape = " -> ".join((*circle, first))
+        gathers = next(task.gather for task in found if task.name == first) == circle[1]
+        faults.key(
+            ("tasks", first, "gather" if gathers else "needs"),
+            f"tasks wait for each other: {shape}",
+            "one must come first",
+        )
+
+
+def _placeholders(task: Task, by_name: Mapping[str, Task], data: dict[str, Any], faults: Faults) -> None:
+    """Check what each placeholder names, and the list of parameters."""
+    path: Keys = ("tasks", task.name)
+    columns = written(faults)
+    for index, name in enumerate(task.parameters or ()):
+        if name not in columns:
+            hint = likely(name, columns, what="parameters")
+            faults.value((*path, "parameters", index), f"there is no parameter `{shown(name)}`", hint)
+        elif task.gather:
+            faults.value((*path, "parameters", index), f"`{task.name}` runs once, so it has no `{name}`", _ONCE)
+    for number, word in enumerate(task.words):
+        key: Keys = (*path, "shell") if task.shell else (*path, "run", number)
+        pieces = template.located(template.write(word))
+        for piece, offset in pieces:
+            if isinstance(piece, Placeholder):
+                fault, hint = _unknown(piece, task, by_name, data, columns, faults)
+                if fault:
+                    faults.value(key, f"`{{{template.inside(piece)}}}`: {fault}", hint, offset=offset + 1)
+        if task.shell:
+            _quotes(pieces, key, faults)
+
+
+_ONCE = "a task that gathers reads the values of each step in `{TASK.records}`"
+
+
+def _unknown(
+    piece: Placeholder,
+    task: Task,
+    by_name: Mapping[str, Task],
+    data: dict[str, Any],
+    columns: Sequence[str],
+    faults: Faults,
+) -> tuple[str, str]:
+    """Return what is wrong with a placeholder, and the fix; nothing if it can be filled."""
+    owner, name = piece.owner, piece.name
+    if piece.kind == "seed":
+        return "", ""
+    if piece.kind == "point" or (piece.kind == "parameter" and name in columns):
+        return (f"`{task.name}` runs once, over all points", _ONCE) if task.gather else ("", "")
+    if piece.kind == "parameter":
+        return "there is no such parameter", likely(name, columns, what="parameters") + f"; {template.PLAIN}"
+    if piece.kind == "input":
+        known = faults.document.data.get("inputs", {})
+        return ("", "") if name in known else ("there is no such input", likely(name, known, what="inputs"))
+    if piece.kind == "output":
+        outputs = dict(task.outputs)
+        known = outputs or data["tasks"][task.name].get("outputs", {})
+        return ("", "") if name in known else (f"`{task.name}` has no such output", likely(name, known, what="outputs"))
+    if owner not in by_name:
+        if owner in faults.document.data["tasks"]:
+            return "", ""  # what is wrong with that task has been told
+        return f"there is no task `{owner}`", likely(owner, by_name, what="tasks") + "; inputs are `{inputs.NAME}`"
+    if piece.kind == "records":
+        if owner == task.gather:
+            return "", ""
+        return f"`{task.name}` does not gather `{owner}`", f'add `gather = "{owner}"`'
+    if owner == task.gather:
+        return f"`{task.name}` gathers `{owner}`, of which there are many steps", f"write `{{{owner}.records}}`"
+    if owner not in task.needs:
+        return f"`{task.name}` does not need `{owner}`", f'add `needs = ["{owner}"]`'
+    known = dict(by_name[owner].outputs)
+    return (
+        ("", "")
+        if name in known
+        else (f"`{owner}` has no such output", likely(name, known, what=f"outputs of `{owner}`"))
+    )
+
+
+def _quotes(pieces: Sequence[tuple[str | Placeholder, int]], key: Keys, faults: Faults) -> None:
+    """Refuse a placeholder inside quotes: its value is quoted already, and the two quotings would undo each other."""
+    for piece, offset, quote in _shell_pieces(pieces):
+        if quote:
+            fault = f"`{{{template.inside(piece)}}}` stands inside {QUOTES[quote]}"
+            faults.value(
+                key, fault, "leave the quotes out: sciflow makes each value one quoted word", offset=offset + 1
+            )
+
+
+QUOTES = {"'": "single quotes", '"': "double quotes", "`": "backquotes"}
+
+
+def _shell_pieces(pieces: Sequence[tuple[str | Placeholder, int]]) -> Iterator[tuple[Placeholder, int, str]]:
+    """Yield each placeholder with its offset and the quotation mark it stands within, as `sh` reads the text before it."""
+    quote, escaped, comment, before = "", False, False, " "
+    for piece, offset in pieces:
+        if isinstance(piece, Placeholder):
+            if not comment:
+                yield piece, offset, quote
+            escaped, before = False, "x"
+            continue
+        for char in piece:
+            if comment:
+                comment = char != "\n"
+            elif escaped:
+                escaped = False
+            elif char == "\\" and quote != "'":
+                escaped = True
+            elif quote:
+                quote = "" if char == quote else quote
+            elif char in QUOTES:
+                quote = char
+            elif char == "#" and before in " \t\n;&|(":
+                comment = True
+            before = char
+
+
+def _runs_once(found: Sequence[Task], by_name: Mapping[str, Task], faults: Faults) -> None:
+    """Refuse a task that runs once but needs, beside what it gathers, a task with a step for each value of something."""
+    uses: dict[str, set[str]] = {}
+    for name in order({task.name: task.needs for task in found})[0]:
+        task = by_name[name]
+        own = {
+            "each point" if piece.kind == "point" else f"`{piece.name}`"
+            for word in task.words
+            for piece in word
+            if isinstance(piece, Placeholder) and piece.kind in ("parameter", "point")
+        } | {f"`{one}`" for one in task.parameters or ()}
+        for need in task.needs:
+            if need != task.gather:
+                own |= uses.get(need, set())
+        uses[name] = set() if task.gather else own
+        for index, need in enumerate(task.needs):
+            if task.gather and need != task.gather and uses.get(need):
+                by = ", ".join(sorted(uses[need]))
+                fault = f"`{name}` runs once, and `{need}` has a step for each value of {by}"
+                faults.value(("tasks", name, "needs", index), fault, f"gather `{need}`, or read it in `{task.gather}`")
