@@ -25,7 +25,7 @@ from sciflow.runner import box, names, rounds, verdict
 if TYPE_CHECKING:
     from sciflow.bundle.folder import Bundle
     from sciflow.plan.lock import Lock
-    from sciflow.results.compare import Verdict as Comparison
+    from sciflow.results.compare import Item, Verdict
     from sciflow.workflow.spec import Workflow
 
 Say = Callable[[str], None]
@@ -344,7 +344,8 @@ class Replayed:
     """What a replay found: the run it wrote, item by item how it compares, and what differs of the surroundings."""
 
     run: Path
-    comparison: Comparison
+    items: tuple[Item, ...]
+    verdict: Verdict
     surroundings: tuple[str, ...]
 
 
@@ -380,14 +381,12 @@ def replay(
         raise SurroundingsError(f"the replay ended early (code {code}); what it did is in `{place}`")
     after, again = bundle.settled(place.name)
     wanted = set(steps.of_points(points)) if points else set(steps.all())
-    items = compare.compare(bundle.plan, bundle.points(), steps.of,
-                            {key: record for key, record in before.items() if key in wanted},
-                            {key: record for key, record in after.items() if key in wanted})
+    items = compare.compare(bundle.plan, steps.of, before, after, chosen=wanted)
     surroundings = _surroundings(more["workers"], again["workers"])
-    replayed = Replayed(run=place, comparison=compare.verdict(items), surroundings=surroundings)
+    replayed = Replayed(run=place, items=tuple(items), verdict=compare.verdict(items), surroundings=surroundings)
     _replace(place / "replay.json", json.dumps({
         "bundle": bundle.id, "against": run_name, "points": list(points) or "all", "surroundings": list(surroundings),
-        "counts": replayed.comparison.counts, "items": [[item.what, item.status, item.a, item.b] for item in items if item.status != "identical"],
+        "verdict": str(replayed.verdict), "items": [[item.what, item.status, item.a, item.b] for item in items if item.status != compare.IDENTICAL],
     }, indent=1, sort_keys=True, default=str) + "\n")
     return replayed
 

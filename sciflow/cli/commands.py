@@ -262,13 +262,14 @@ def replay(bundle: Path, run_name: str, count: int | None, points: tuple[int, ..
     if count and points:
         raise click.UsageError("--sample and --point exclude each other.")
     found = api.replay(bundle, run_name, points=points, count=count, engine=engine, trust=trust, say=talk(quiet=quiet))
-    compared = found.comparison
-    lines = [f"{item.what}: {item.status} ({item.a} -> {item.b})" for item in compared.items if item.status in ("different", "missing")]
+    lines = [f"{item.what}: {item.status} ({item.a} -> {item.b})" for item in found.items if item.status in ("different", "missing")]
     lines += list(found.surroundings)
-    sums = ", ".join(f"{count} {status}" for status, count in compared.counts.items())
-    what = {"run": str(found.run), "reproduced": compared.reproduced, "counts": dict(compared.counts), "surroundings": list(found.surroundings)}
-    answer(what, f"{'reproduced' if compared.reproduced else 'not reproduced'}: {sums}", as_json=as_json, lines=lines)
-    return names.EXIT_OK if compared.reproduced else names.EXIT_NO
+    what = {
+        "run": str(found.run), "reproduced": found.verdict.agrees, "identical": found.verdict.identical, "within": found.verdict.within,
+        "different": found.verdict.different, "missing": found.verdict.missing, "surroundings": list(found.surroundings),
+    }
+    answer(what, f"{'reproduced' if found.verdict.agrees else 'not reproduced'}: {found.verdict}", as_json=as_json, lines=lines)
+    return names.EXIT_OK if found.verdict.agrees else names.EXIT_NO
 
 
 @command()

@@ -43,7 +43,15 @@ def pull_words(program: str, image: PinnedImage) -> list[str] | None:
         return None
     name = reference.parse(image.reference)
     plain = ["--no-https"] if name.plain_http else []
-    return [program, "--quiet", "pull", "--disable-cache", *plain, "{target}", f"docker://{name.pinned(image.identity)}"]
+    return [
+        program,
+        "--quiet",
+        "pull",
+        "--disable-cache",
+        *plain,
+        "{target}",
+        f"docker://{name.pinned(image.identity)}",
+    ]
 
 
 def _image(image: PinnedImage) -> dict[str, str]:
@@ -80,9 +88,16 @@ def tried(program: str) -> Probe:
     """Try Apptainer, or its namesake."""
     works, said = answer([program, "--version"])
     if not works:
-        return Probe(works=False, advice=f"{said}; install Apptainer (no root is needed to run it), or load its module on a cluster")
+        return Probe(
+            works=False,
+            advice=f"{said}; install Apptainer (no root is needed to run it), or load its module on a cluster",
+        )
     version = said.removeprefix(f"{program} version ").removeprefix(f"{program}-ce version ")
     allowed, why = answer(["unshare", "--user", "--map-root-user", "true"])
     if not allowed:
-        return Probe(works=False, version=version, advice=f"this user may make no user namespace ({why}); ask for `user.max_user_namespaces` > 0")
+        return Probe(
+            works=False,
+            version=version,
+            advice=f"this user may make no user namespace ({why}); ask for `user.max_user_namespaces` > 0",
+        )
     return Probe(works=True, version=version)

@@ -33,13 +33,20 @@ def squashfs(tar: Path, target: Path) -> None:
     try:
         with tar.open("rb") as stream:
             found = subprocess.run(
-                ["mksquashfs", "-", str(target), "-tar", *SQUASHFS_FLAGS], stdin=stream, capture_output=True, text=True, errors="replace", check=False
+                ["mksquashfs", "-", str(target), "-tar", *SQUASHFS_FLAGS],
+                stdin=stream,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
             )
     except FileNotFoundError as error:
         raise SurroundingsError("`mksquashfs` is not on PATH", hint="install squashfs-tools, 4.5 or later") from error
     if found.returncode != 0 or not target.exists():
         last = (found.stderr or found.stdout).strip().splitlines()[-1:] or ["it said nothing"]
-        raise SurroundingsError(f"mksquashfs failed: {last[0]}", hint="it must be 4.5 or later (-tar, zstd); is there space?")
+        raise SurroundingsError(
+            f"mksquashfs failed: {last[0]}", hint="it must be 4.5 or later (-tar, zstd); is there space?"
+        )
 
 
 def docker_archive(tar: Path, target: Path, *, architecture: str) -> str:

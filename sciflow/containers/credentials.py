@@ -76,7 +76,12 @@ def _asked(helper: str, key: str) -> str:
     """Ask `docker-credential-<helper> get`, which reads the key on stdin and answers in JSON."""
     try:
         found = subprocess.run(
-            [f"docker-credential-{helper}", "get"], input=key, capture_output=True, text=True, timeout=HELPER_TIMEOUT_S, check=False
+            [f"docker-credential-{helper}", "get"],
+            input=key,
+            capture_output=True,
+            text=True,
+            timeout=HELPER_TIMEOUT_S,
+            check=False,
         )
         said = json.loads(found.stdout) if found.returncode == 0 else {}
     except (OSError, ValueError, subprocess.TimeoutExpired):

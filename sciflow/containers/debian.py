@@ -68,13 +68,17 @@ def resolve(suite: str, packages: Sequence[str], *, platform: str, progress: Cal
         reference=suite,
         platform=platform,
         digests=tuple(sorted(digests.items())),
+        asked=tuple(sorted(set(packages))),
         packages=installed,
-        tools=(("mmdebstrap", _version("mmdebstrap", "--version")), ("squashfs-tools", _version("mksquashfs", "-version"))),
+        tools=(
+            ("mmdebstrap", _version("mmdebstrap", "--version")),
+            ("squashfs-tools", _version("mksquashfs", "-version")),
+        ),
         size=size,
     )
 
 
-def fetch(image: PinnedImage, digest_name: str, *, asked: Sequence[str], progress: Callable[[str], None]) -> Path:
+def fetch(image: PinnedImage, digest_name: str, *, progress: Callable[[str], None]) -> Path:
     """Make one of the image's files (`squashfs` or `archive`) present in the cache; build it again if need be.
 
     Raises SurroundingsError if what can be built today is not what was locked, naming the packages that moved on.
@@ -83,7 +87,7 @@ def fetch(image: PinnedImage, digest_name: str, *, asked: Sequence[str], progres
     if found:
         return found
     progress(f"the image {image.identity} is not in the cache; it is built again")
-    now = resolve(image.reference, asked, platform=image.platform, progress=progress)
+    now = resolve(image.reference, image.asked, platform=image.platform, progress=progress)
     found = cache.held(image.digest(digest_name))
     if found:
         return found
@@ -114,28 +118,37 @@ def difference(locked: PinnedImage, now: PinnedImage) -> SurroundingsError:
 
 def _check(platform: str) -> None:
     if platform != own_platform():
-        raise SurroundingsError(f"a Debian image for {platform} cannot be built on {own_platform()}", hint="compile on such a machine")
+        raise SurroundingsError(
+            f"a Debian image for {platform} cannot be built on {own_platform()}", hint="compile on such a machine"
+        )
     if shutil.which("mmdebstrap") is None:
-        raise SurroundingsError("`mmdebstrap` is not on PATH, and it builds Debian images", hint="install mmdebstrap and uidmap; or use another image")
+        raise SurroundingsError(
+            "`mmdebstrap` is not on PATH, and it builds Debian images",
+            hint="install mmdebstrap and uidmap; or use another image",
+        )
 
 
 def _built(suite: str, packages: Sequence[str], workshop: Path) -> Path:
     """Run mmdebstrap; return the tar. The records of what it installed stand beside it."""
-    words = ["mmdebstrap", "--mode=root" if os.geteuid() == 0 else "--mode=unshare", "--variant=minbase", "--skip=output/dev"]
-    words += [f"--dpkgopt={option}" for option in LEFT_OUT]
-    if packages:
-        words.append(f"--include={','.join(sorted(set(packages)))}")
-    # One suite, one archive: updates that some mirrors have and others lack would make two images of one lock.
-    words.append(f"--setup-hook=sed -i '/ {suite} main/!d' \"$1/etc/apt/sources.list\"")
-    words += [f"--customize-hook={_ASK}", f"--customize-hook=copy-out /{RECORDS} .", f"--customize-hook={_FORGET}", suite, "tree.tar"]
-    mirror = _mirror()
-    if mirror:
-        words.append(mirror)
-    environment = {key: os.environ[key] for key in os.environ if key in {"PATH", "HOME", "USER", "TMPDIR"} or key.lower().endswith("_proxy")}
+    mode = "root" if os.geteuid() == 0 else "unshare"
+    words = [*build_words(suite, packages, mode=mode, tar="tree.tar"), *([_mirror()] if _mirror() else [])]
+    environment = {
+        key: os.environ[key]
+        for key in os.environ
+        if key in {"PATH", "HOME", "USER", "TMPDIR"} or key.lower().endswith("_proxy")
+    }
     environment |= {"SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
     environment["PATH"] = f"{environment.get('PATH', '')}:/usr/sbin:/sbin".lstrip(":")
     found = subprocess.run(
-        words, cwd=workshop, env=environment, umask=UMASK, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+        words,
+        cwd=workshop,
+        env=environment,
+        umask=UMASK,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
     )
     tar = workshop / "tree.tar"
     if found.returncode != 0 or not tar.exists():
@@ -143,29 +156,61 @@ def _built(suite: str, packages: Sequence[str], workshop: Path) -> Path:
     return tar
 
 
+def build_words(suite: str, packages: Sequence[str], *, mode: str, tar: str) -> list[str]:
+    """Write the words that build the tree as a tar; an archive's address may follow. Pure."""
+    words = ["mmdebstrap", f"--mode={mode}", "--variant=minbase", "--skip=output/dev"]
+    words += [f"--dpkgopt={option}" for option in LEFT_OUT]
+    if packages:
+        words.append(f"--include={','.join(sorted(set(packages)))}")
+    # One suite, one archive: updates that some mirrors have and others lack would make two images of one lock.
+    words.append(f"--setup-hook=sed -i '/ {suite} main/!d' \"$1/etc/apt/sources.list\"")
+    return [
+        *words,
+        f"--customize-hook={_ASK}",
+        f"--customize-hook=copy-out /{RECORDS} .",
+        f"--customize-hook={_FORGET}",
+        suite,
+        tar,
+    ]
+
+
 def _refused(suite: str, said: str) -> SurroundingsError:
     """Turn what mmdebstrap and apt say into one fault and its fix."""
     absent = re.findall(r"Unable to locate package (\S+)|Package '?([^\s']+)'? has no installation candidate", said)
     if absent:
         missing = ", ".join(f"`{one or other}`" for one, other in absent)
-        return SurroundingsError(f"Debian {suite} has no package {missing}", hint="see `image.packages`; names are those of packages.debian.org")
+        return SurroundingsError(
+            f"Debian {suite} has no package {missing}",
+            hint="see `image.packages`; names are those of packages.debian.org",
+        )
     if re.search(r"newuidmap|subuid|[Uu]nshare", said):
         return SurroundingsError(
-            f"Debian {suite} cannot be built by this user: {_last(said)}", hint="install uidmap and give the user a range: `usermod --add-subuids`"
+            f"Debian {suite} cannot be built by this user: {_last(said)}",
+            hint="install uidmap and give the user a range: `usermod --add-subuids`",
         )
     if re.search(r"No space left", said):
-        return SurroundingsError(f"Debian {suite} cannot be built: no space left in TMPDIR or the cache", hint="make room, or set TMPDIR")
-    if re.search(r"does not have a Release file|Could not resolve|Failed to fetch|Unable to connect|404 +Not Found|[Cc]onnection", said):
         return SurroundingsError(
-            f"the archive of Debian {suite} cannot be read: {_last(said)}", hint="check the suite's name and the network; SCIFLOW_DEBIAN_MIRROR names an archive"
+            f"Debian {suite} cannot be built: no space left in TMPDIR or the cache", hint="make room, or set TMPDIR"
         )
-    return SurroundingsError(f"mmdebstrap could not build Debian {suite}: {_last(said)}", hint="run `mmdebstrap` by hand to see more")
+    if re.search(
+        r"does not have a Release file|Could not resolve|Failed to fetch|Unable to connect|404 +Not Found|[Cc]onnection",
+        said,
+    ):
+        return SurroundingsError(
+            f"the archive of Debian {suite} cannot be read: {_last(said)}",
+            hint="check the suite's name and the network; SCIFLOW_DEBIAN_MIRROR names an archive",
+        )
+    return SurroundingsError(
+        f"mmdebstrap could not build Debian {suite}: {_last(said)}", hint="run `mmdebstrap` by hand to see more"
+    )
 
 
 def _last(said: str) -> str:
     """Return apt's last error, or mmdebstrap's, or the last line."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("E: ") and "apt-get" not in line] or [line for line in lines if line.startswith(("Err", "E: "))]
+    errors = [line for line in lines if line.startswith("E: ") and "apt-get" not in line] or [
+        line for line in lines if line.startswith(("Err", "E: "))
+    ]
     return (errors or lines or ["it said nothing"])[-1]
 
 
@@ -196,8 +241,17 @@ def _installed(records: str) -> tuple[Package, ...]:
     for paragraph in re.split(r"\n\s*\n", records.strip()):
         fields = dict(re.findall(r"^(Package|Version|Architecture|SHA256):\s*(\S+)\s*$", paragraph, re.MULTILINE))
         if set(fields) != {"Package", "Version", "Architecture", "SHA256"}:
-            raise SurroundingsError(f"the archive gives no SHA256 for {fields.get('Package', 'a package')}", hint="use another archive")
-        found.append(Package(name=fields["Package"], version=fields["Version"], architecture=fields["Architecture"], sha256=fields["SHA256"]))
+            raise SurroundingsError(
+                f"the archive gives no SHA256 for {fields.get('Package', 'a package')}", hint="use another archive"
+            )
+        found.append(
+            Package(
+                name=fields["Package"],
+                version=fields["Version"],
+                architecture=fields["Architecture"],
+                sha256=fields["SHA256"],
+            )
+        )
     return tuple(sorted(set(found)))
 
 

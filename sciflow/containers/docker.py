@@ -36,7 +36,9 @@ def box(image: PinnedImage | None) -> Box | None:
         "needs": ["docker"],
         "probe": ["docker", "version"],
         "present": ["docker", "image", "inspect", "{image}"],
-        "pull": ["docker", "pull", "--quiet", "--platform", image.platform, "{image}"] if image.source == "from" else None,
+        "pull": ["docker", "pull", "--quiet", "--platform", image.platform, "{image}"]
+        if image.source == "from"
+        else None,
         "load": None if image.source == "from" else ["docker", "load", "--quiet", "--input", "{archive}"],
         "enter": _enter(image.platform),
         "enter_shared_network": None,
@@ -48,7 +50,19 @@ def box(image: PinnedImage | None) -> Box | None:
 
 def _enter(platform: str) -> Words:
     return [
-        *["docker", "run", "--rm", "--interactive", "--init", "--pull", "never", "--platform", platform, "--name", "{name}"],
+        *[
+            "docker",
+            "run",
+            "--rm",
+            "--interactive",
+            "--init",
+            "--pull",
+            "never",
+            "--platform",
+            platform,
+            "--name",
+            "{name}",
+        ],
         *["--network", "none", "--read-only", "--tmpfs", "/tmp:rw,exec,nosuid,nodev,mode=1777"],  # noqa: S108 - the box's own
         *["--user", "{uid}:{gid}", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"],
         *mounts("readonly"),
@@ -73,7 +87,8 @@ def pull(image: PinnedImage, progress: Callable[[str], None]) -> None:
             client.images.pull(name, platform=image.platform)
         except docker.errors.DockerException as error:
             raise SurroundingsError(
-                f"Docker could not pull `{name}`: {error}", hint="`docker login` if the registry wants one; or another engine"
+                f"Docker could not pull `{name}`: {error}",
+                hint="`docker login` if the registry wants one; or another engine",
             ) from error
     finally:
         client.close()

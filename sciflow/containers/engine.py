@@ -76,7 +76,13 @@ def answer(words: list[str]) -> tuple[bool, str]:
         return False, f"`{words[0]}` is not on PATH"
     try:
         found = subprocess.run(
-            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=PROBE_TIMEOUT_S, check=False
+            words,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=PROBE_TIMEOUT_S,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return False, f"`{words[0]}` did not answer within {PROBE_TIMEOUT_S} s"

@@ -36,6 +36,7 @@ class PinnedImage:
       `docker load`) and `config` (the id Docker knows it by);
     - source `file`: `file`.
 
+    `asked` are the Debian packages that the workflow names, sorted; `packages` are all that are installed.
     For `from`, `reference` is `registry/repository:tag`, whole; else it is what the workflow says.
     `size` is in bytes: of all layers (compressed), of the squashfs, of the file; 0 where unknown.
     """
@@ -44,6 +45,7 @@ class PinnedImage:
     reference: str
     platform: str
     digests: tuple[tuple[str, str], ...]
+    asked: tuple[str, ...] = ()
     packages: tuple[Package, ...] = ()
     tools: tuple[tuple[str, str], ...] = ()
     size: int = 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sciflow.containers import cache
 from sciflow.containers.image import PinnedImage
 from sciflow.errors import SurroundingsError
+from sciflow.runner import names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,9 +25,14 @@ def resolve(path: str, *, folder: Path, platform: str) -> PinnedImage:
         with source.open("rb") as stream:
             start = stream.read(SIF_MAGIC_AT + len(SIF_MAGIC))
     except OSError as error:
-        raise SurroundingsError(f"the image file `{path}` cannot be read: {error.strerror}", hint=f"it is looked for in `{folder}`") from error
+        raise SurroundingsError(
+            f"the image file `{path}` cannot be read: {error.strerror}", hint=f"it is looked for in `{folder}`"
+        ) from error
     if not start.startswith(SQUASHFS_MAGIC) and start[SIF_MAGIC_AT:] != SIF_MAGIC:
-        raise SurroundingsError(f"the image file `{path}` is neither a SIF nor a squashfs", hint="build it with `apptainer build` or `mksquashfs`")
+        raise SurroundingsError(
+            f"the image file `{path}` is neither a SIF nor a squashfs",
+            hint="build it with `apptainer build` or `mksquashfs`",
+        )
     with cache.workshop() as workshop:
         copy = workshop / "image"
         # copied first, hashed after: what was hashed is what is kept
@@ -34,3 +40,11 @@ def resolve(path: str, *, folder: Path, platform: str) -> PinnedImage:
         size = copy.stat().st_size
         digest = cache.keep(copy)
     return PinnedImage(source="file", reference=path, platform=platform, digests=(("file", digest),), size=size)
+
+
+def digest(path: Path) -> str:
+    """Return the digest of an image file, `sha256:<hex>`, or nothing if it cannot be read."""
+    try:
+        return f"sha256:{names.digest_file(path)[0]}"
+    except OSError:
+        return ""

@@ -38,7 +38,9 @@ def resolve(text: str, *, platform: str) -> PinnedImage:
     name = references.parse(text)
     document, digest = _manifest(name, name.digest or name.tag)
     if name.digest and digest != name.digest:
-        raise SurroundingsError(f"the registry answered `{name}` with an image of digest {digest}", hint="do not trust it; ask its keeper")
+        raise SurroundingsError(
+            f"the registry answered `{name}` with an image of digest {digest}", hint="do not trust it; ask its keeper"
+        )
     digests = {"manifest": digest}
     if isinstance(document.get("manifests"), list):
         digests = {"index": digest, "manifest": _chosen(document["manifests"], name, platform)}
@@ -50,9 +52,13 @@ def resolve(text: str, *, platform: str) -> PinnedImage:
             )
     layers = document.get("layers")
     if not isinstance(layers, list) or not isinstance(document.get("config"), dict):
-        raise SurroundingsError(f"`{name}` is not an image: its manifest has no layers", hint="name an image, not an artefact")
+        raise SurroundingsError(
+            f"`{name}` is not an image: its manifest has no layers", hint="name an image, not an artefact"
+        )
     size = sum(layer.get("size", 0) for layer in layers if isinstance(layer, dict))
-    return PinnedImage(source="from", reference=str(name), platform=platform, digests=tuple(sorted(digests.items())), size=size)
+    return PinnedImage(
+        source="from", reference=str(name), platform=platform, digests=tuple(sorted(digests.items())), size=size
+    )
 
 
 def _chosen(entries: list[Any], name: Reference, platform: str) -> str:
@@ -68,7 +74,8 @@ def _chosen(entries: list[Any], name: Reference, platform: str) -> str:
         others.add(f"{is_for.get('os')}/{is_for.get('architecture')}")
     if not found:
         raise SurroundingsError(
-            f"`{name}` has no image for {platform}", hint=f"it has {', '.join(sorted(others)) or 'none at all'}; choose another image"
+            f"`{name}` has no image for {platform}",
+            hint=f"it has {', '.join(sorted(others)) or 'none at all'}; choose another image",
         )
     return min(found)[1]
 
@@ -95,10 +102,13 @@ def _manifest(name: Reference, which: str) -> tuple[dict[str, Any], str]:
         document = json.loads(body)
     except ValueError as error:
         raise SurroundingsError(
-            f"`{name.registry}` answered `{name}` with something that is no manifest", hint="is it a registry, or a proxy's page?"
+            f"`{name.registry}` answered `{name}` with something that is no manifest",
+            hint="is it a registry, or a proxy's page?",
         ) from error
     if not isinstance(document, dict):
-        raise SurroundingsError(f"`{name.registry}` answered `{name}` with something that is no manifest", hint="is it a registry?")
+        raise SurroundingsError(
+            f"`{name.registry}` answered `{name}` with something that is no manifest", hint="is it a registry?"
+        )
     return document, f"sha256:{hashlib.sha256(body).hexdigest()}"
 
 
@@ -124,7 +134,9 @@ def _authorization(name: Reference, challenge: str) -> str:
     if scheme.lower() != "bearer" or not fields.get("realm", "").startswith(("https://", "http://")):
         raise _needs_login(name)
     if login and fields["realm"].startswith("http://") and not name.plain_http:
-        raise SurroundingsError(f"`{name.registry}` wants a login sent in the clear to `{fields['realm']}`", hint="ask its keeper for TLS")
+        raise SurroundingsError(
+            f"`{name.registry}` wants a login sent in the clear to `{fields['realm']}`", hint="ask its keeper for TLS"
+        )
     query = {"service": fields.get("service", ""), "scope": fields.get("scope") or f"repository:{name.repository}:pull"}
     url = f"{fields['realm']}?{urllib.parse.urlencode({key: value for key, value in query.items() if value})}"
     try:
@@ -141,10 +153,14 @@ def _authorization(name: Reference, challenge: str) -> str:
 
 def _refused(name: Reference, error: urllib.error.HTTPError) -> SurroundingsError:
     if error.code == NOT_FOUND:
-        return SurroundingsError(f"there is no image `{name}`", hint=f"check name and tag; `{name.registry}` answered 404")
+        return SurroundingsError(
+            f"there is no image `{name}`", hint=f"check name and tag; `{name.registry}` answered 404"
+        )
     if error.code in {UNAUTHORIZED, FORBIDDEN}:
         return _needs_login(name)
-    return SurroundingsError(f"`{name.registry}` answered `{name}` with HTTP status {error.code}", hint="try again later")
+    return SurroundingsError(
+        f"`{name.registry}` answered `{name}` with HTTP status {error.code}", hint="try again later"
+    )
 
 
 def _needs_login(name: Reference) -> SurroundingsError:

@@ -31,7 +31,11 @@ class Reference:
 
     def __str__(self) -> str:
         """Write it whole."""
-        return f"{self.registry}/{self.repository}" + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
+        return (
+            f"{self.registry}/{self.repository}"
+            + (f":{self.tag}" if self.tag else "")
+            + (f"@{self.digest}" if self.digest else "")
+        )
 
     @property
     def plain_http(self) -> bool:
@@ -73,4 +77,6 @@ def parse(text: str) -> Reference:
             f"`{text}` is not a reference to an OCI image",
             hint="write `docker://registry/repository:tag`, in lower case; a digest is `@sha256:` and 64 hex digits",
         )
-    return Reference(registry=registry, repository=repository, tag=tag or ("" if digest else DEFAULT_TAG), digest=digest)
+    return Reference(
+        registry=registry, repository=repository, tag=tag or ("" if digest else DEFAULT_TAG), digest=digest
+    )

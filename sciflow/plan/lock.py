@@ -20,7 +20,7 @@ from sciflow.containers.image import Package, PinnedImage
 from sciflow.errors import Fault, SurroundingsError, WorkflowError
 from sciflow.runner import names
 from sciflow.workflow import draft
-from sciflow.workflow.spec import Code, Image, Schedule, Workflow
+from sciflow.workflow.spec import Code, Schedule, Workflow
 
 FORMAT = 1
 FIRST_YEAR, LAST_YEAR = 2020, 2060
@@ -149,10 +149,6 @@ def _zone(schedule: Schedule, old: Lock | None) -> tuple[str, tuple[tuple[int, i
     return schedule.timezone, transitions(schedule.timezone)
 
 
-def _fits(image: Image, pinned: PinnedImage | None) -> bool:
-    return pinned is not None and containers.fits(image, pinned)
-
-
 def differences(old: Lock, new: Lock) -> list[str]:
     """Say what changed from one lock to another, one fact a line, sorted by piece."""
     lines = []
@@ -182,7 +178,7 @@ def resolve(workflow: Workflow, folder: Path, old: Lock | None, *, update: bool 
     pinned = None
     if workflow.image is not None:
         pinned = old.image if old else None
-        if update or not _fits(workflow.image, pinned):
+        if update or pinned is None or not containers.fits(workflow.image, pinned, folder=folder):
             pinned = containers.resolve(workflow.image, folder=folder, progress=progress, offline=offline)
     return replace(files(workflow, folder, old), image=pinned)
 
@@ -209,6 +205,7 @@ def text(lock: Lock) -> str:
             "asked": list(lock.image.asked),
             "digests": dict(lock.image.digests),
             "tools": dict(lock.image.tools),
+            "size": lock.image.size,
             "packages": [f"{package.name} {package.version} {package.architecture} sha256:{package.sha256}" for package in lock.image.packages],
         }
     document["code"] = [f"{file.path} sha256:{file.sha256} {file.size}{' executable' if file.executable else ''}" for file in lock.code]
@@ -237,7 +234,7 @@ def _image(entry: Mapping[str, Any]) -> PinnedImage:
         name, version, architecture, sha256 = line.split(" ")
         packages.append(Package(name=name, version=version, architecture=architecture, sha256=sha256.removeprefix("sha256:")))
     return PinnedImage(source=entry["source"], reference=entry["reference"], platform=entry["platform"], asked=tuple(entry["asked"]),
-                       digests=tuple(sorted(entry["digests"].items())), packages=tuple(packages), tools=tuple(sorted(entry["tools"].items())))
+                       digests=tuple(sorted(entry["digests"].items())), packages=tuple(packages), tools=tuple(sorted(entry["tools"].items())), size=entry["size"])
 
 
 def read(file: Path) -> Lock | None:

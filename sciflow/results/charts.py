@@ -282,12 +282,14 @@ def _aggregated(frame: Frame, grouped: Frame, keys: Sequence[str], plan: Plan, c
     if most == 1:
         return []
     free = [item["name"] for item in plan["parameters"] if not item["derived"] and item["name"] not in keys]
-    over = _listed(table.varying(frame, keys, [name for name in free if name in frame.columns])) or "equal points"
+    varying = table.varying(frame, keys, [name for name in free if name in frame.columns])
+    # Nothing varies where the points of a bin are taken together: its own caption says that.
+    over = f" over {_listed(varying)}" if varying else ""
     if chart["kind"] == "box":
-        return [f"spread over {over} ({n}); boxes: quartiles, whiskers: least and greatest"]
+        return [f"spread{over} ({n}); boxes: quartiles, whiskers: least and greatest"]
     how = chart["aggregate"] or "mean"
     span = {"line": "; band: least to greatest", "bar": "; lines: least to greatest"}
-    return [f"{how} over {over} ({n})" + (span.get(chart["kind"], "") if how in {"mean", "median"} else "")]
+    return [f"{how}{over} ({n})" + (span.get(chart["kind"], "") if how in {"mean", "median"} else "")]
 
 
 def _thinned(stride: int, count: int, what: str) -> list[str]:

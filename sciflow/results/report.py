@@ -229,7 +229,9 @@ def _failures(tables: Tables, plan: Plan) -> str:
 
 
 def _environment(facts: Mapping[str, Any]) -> str:
-    shown = {key: value for key, value in facts.items() if key not in {"workers", "id"} and value not in (None, "", [], {})}
+    shown = {
+        key: value for key, value in facts.items() if key not in {"workers", "id"} and value not in (None, "", [], {})
+    }
     parts = [f"<h2>Environment</h2>\n{_pairs(shown)}"] if shown else []
     workers = [worker for worker in facts.get("workers") or [] if isinstance(worker, Mapping)]
     if workers:

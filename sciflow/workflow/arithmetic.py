@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sciflow.workflow.spec import Kind
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sciflow.workflow.spec import Kind
 
 MAX_BITS = 64
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import decimal
 import math
-from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sciflow.workflow.faults import shown
-from sciflow.workflow.spec import Kind, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sciflow.workflow.spec import Kind, Value
 
 MAX_POINTS = 1_000_000
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
 from sciflow.workflow import template
 from sciflow.workflow.spec import Image, Parameter, Resources, Task, Workflow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def toml(document: Mapping[str, Any]) -> str:
+    """Write any document of ours as TOML, lists with an item a line."""
+    return tomli_w.dumps(document)
 
 
 def write(workflow: Workflow) -> str:
@@ -18,7 +26,7 @@ def write(workflow: Workflow) -> str:
         "image": _image(workflow.image) if workflow.image else {},
         "code": _set(include=list(workflow.code.include), exclude=list(workflow.code.exclude)),
         "inputs": {one.name: {"path": one.path} for one in workflow.inputs},
-        "parameters": {one.name: _parameter(one) for one in workflow.parameters},
+        "parameters": _parameters(workflow.parameters),
         "sweep": _set(
             zip=[list(group) for group in workflow.sweep.zip],
             derive={one.name: one.expression for one in workflow.sweep.derive},
@@ -60,8 +68,11 @@ def _image(image: Image) -> dict[str, Any]:
     return {image.source: image.reference, **_set(packages=list(image.packages))}
 
 
-def _parameter(one: Parameter) -> Any:
-    return {"values": list(one.values), "unit": one.unit} if one.unit else list(one.values)
+def _parameters(parameters: tuple[Parameter, ...]) -> dict[str, Any]:
+    # TOML writes tables after plain values, so one table among lists would change its place in the order of the axes.
+    if any(one.unit for one in parameters):
+        return {one.name: {"values": list(one.values), **_set(unit=one.unit)} for one in parameters}
+    return {one.name: list(one.values) for one in parameters}
 
 
 def _task(task: Task) -> dict[str, Any]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sciflow.errors import Fault
-from sciflow.workflow.places import Document
-from sciflow.workflow.spec import Keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sciflow.workflow.places import Document
+    from sciflow.workflow.spec import Keys
 
 SHOWN = 60  # characters of a foreign text that a message repeats
 LISTED = 12  # names that a hint lists
@@ -63,15 +66,23 @@ class Faults:
             column += offset
         self._add(path, (line, column), text, hint)
 
+    def written(self, path: Keys) -> Any:
+        """Return what the file says at this path, or nothing."""
+        value: Any = self.document.data
+        for step in path:
+            try:
+                value = value[step]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return value
+
     def has(self, path: Keys) -> bool:
         """Say whether a fault was found at this path or below it."""
         return any(where[: len(path)] == path for where, _ in self.found)
 
     def _plain(self, path: Keys) -> bool:
         """Say whether a text stands in the file letter by letter: no escape, no line break."""
-        value: Any = self.document.data
-        for step in path:
-            value = value[step]
+        value = self.written(path)
         return path in self.document.values and isinstance(value, str) and not set(value) & set('\\"\n\t')
 
     def _near(

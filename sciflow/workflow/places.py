@@ -11,11 +11,11 @@ import bisect
 import importlib.util
 import re
 import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
     from sciflow.workflow.spec import Keys

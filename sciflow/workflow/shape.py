@@ -9,16 +9,19 @@ from __future__ import annotations
 import datetime
 import json
 import math
-from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import referencing
 
 from sciflow.workflow.faults import Faults, likely, quoted, shown
-from sciflow.workflow.spec import Keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sciflow.workflow.spec import Keys
 
 MAX_INTEGER = 2**63 - 1  # TOML 1.0, Integer: 64-bit signed
 MULTILINE = {"run", "shell"}  # keys of a task whose text may hold line breaks and tabs
@@ -131,10 +134,8 @@ def _explain(error: Any, path: Keys, faults: Faults) -> Iterator[Keys]:
             faults.key((*path, key), f"unknown key `{shown(key)}` in {_owner(path)}", hint)
             yield (*path, key)
     elif rule == "required":
-        for key in [key for key in error.validator_value if key not in error.instance]:
-            what = error.schema.get("properties", {}).get(key, {})
-            example = json.dumps(what["examples"][0], ensure_ascii=False) if "examples" in what else ""
-            faults.key(path, f"{_owner(path)} has no `{key}`", f"write `{key} = {example}`" if example else "")
+        for key in [key for key in error.validator_value if key not in (faults.written(path) or {})]:
+            faults.key(path, f"{_owner(path)} has no `{key}`", _missing(key, error.schema["properties"][key]))
     elif rule == "pattern" and "propertyNames" in error.absolute_schema_path:
         faults.key(
             (*path, error.instance),
@@ -143,12 +144,20 @@ def _explain(error: Any, path: Keys, faults: Faults) -> Iterator[Keys]:
         )
         yield (*path, error.instance)
     else:
-        faults.value(
-            path,
-            f"`{_dotted(path)}` {SAID.get(rule, _otherwise)(error)}",
-            error.schema.get("$comment", "") and f"wanted: {error.schema['$comment']}",
-        )
-        yield path
+        wanted = error.schema.get("$comment", "")
+        hint = f"wanted: {wanted}" if wanted else ""
+        if rule == "enum":
+            words = [str(word) for word in error.validator_value]
+            hint = likely(str(error.instance), words, what="words").replace("the words are", "it may be")
+        faults.value(path, f"`{_dotted(path)}` {SAID.get(rule, _otherwise)(error)}", hint)
+        if rule != "uniqueItems" and (rule != "minItems" or path[:2] != ("sweep", "zip")):
+            yield path  # those two can be looked at further, so they need not hide other faults
+
+
+def _missing(key: str, rule: dict[str, Any]) -> str:
+    if rule["type"] == "object":
+        return f"write a table `[{key}]`"
+    return f"write `{key} = {json.dumps(rule['examples'][0], ensure_ascii=False)}`"
 
 
 def _branches(error: Any, path: Keys, faults: Faults) -> Iterator[Keys]:
@@ -156,9 +165,11 @@ def _branches(error: Any, path: Keys, faults: Faults) -> Iterator[Keys]:
     branches = error.validator_value
     if all(set(branch) == {"required"} for branch in branches):
         keys = [branch["required"][0] for branch in branches]
-        given = [key for key in keys if key in error.instance]
-        wants = f"{_owner(path)} wants exactly one of {quoted(keys)}"
-        faults.key(path, f"{wants}, and has {quoted(given) if given else 'none'}")
+        # What has been left out for a fault of its own is there all the same.
+        given = [key for key in keys if key in (faults.written(path) or {})]
+        if len(given) != 1:
+            wants = f"{_owner(path)} wants exactly one of {quoted(keys)}"
+            faults.key(path, f"{wants}, and has {quoted(given) if given else 'none'}")
         yield path
         return
     validator = _validator()
@@ -195,12 +206,9 @@ def _example(rule: dict[str, Any]) -> str:
 
 def _type(error: Any) -> str:
     wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+    if "number" in wanted:
+        wanted = [kind for kind in wanted if kind != "integer"]
     return f"wants {' or '.join(KINDS[kind] for kind in wanted)}, and is {_kind(error.instance)}"
-
-
-def _enum(error: Any) -> str:
-    near = likely(str(error.instance), [str(word) for word in error.validator_value], what="words")
-    return f"is `{shown(error.instance)}`; {near.replace('the words are', 'it may be')}"
 
 
 def _otherwise(error: Any) -> str:
@@ -209,7 +217,7 @@ def _otherwise(error: Any) -> str:
 
 SAID: dict[str, Callable[[Any], str]] = {
     "type": _type,
-    "enum": _enum,
+    "enum": lambda error: f"is `{shown(error.instance)}`",
     "const": lambda error: f"is {shown(error.instance)}; this sciflow reads {error.validator_value}",
     "pattern": lambda error: f"is `{shown(error.instance)}`" if error.instance else "is empty",
     "minimum": lambda error: f"wants at least {error.validator_value}, and is {shown(error.instance)}",

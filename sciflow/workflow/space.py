@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sciflow.workflow import axes, expression, sweep
 from sciflow.workflow.axes import MAX_POINTS
 from sciflow.workflow.faults import Faults, likely, shown
 from sciflow.workflow.order import order
 from sciflow.workflow.spec import Derived, Keys, Kind, Parameter, Sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 EXPRESSION_WORDS = ("and", "or", "not", "in", "true", "false", "True", "False")
 PLACEHOLDER_WORDS = ("inputs", "outputs", "point", "seed")

@@ -6,10 +6,12 @@ order of the file. Every name in them has been checked, so the passes below need
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 Value: TypeAlias = bool | int | float | str
 Kind: TypeAlias = Literal["bool", "int", "float", "text"]

@@ -5,15 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sciflow.errors import Fault, WorkflowError
 from sciflow.workflow import expression
 from sciflow.workflow.faults import shown
 from sciflow.workflow.order import order
 from sciflow.workflow.spec import Derived, Kind, Parameter, Sweep, Value, Workflow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
 
 Point: TypeAlias = tuple[Value, ...]
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sciflow.workflow import quantity, template
 from sciflow.workflow.faults import Faults, likely, shown
 from sciflow.workflow.order import order
 from sciflow.workflow.space import written
 from sciflow.workflow.spec import Keys, Placeholder, Resources, Task, Word
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
 
 RESERVED = ("inputs", "outputs", "records", "point", "seed", "task", "step", "state", "parameters", "metrics")
 RUNNERS_OWN = "SCIFLOW_"

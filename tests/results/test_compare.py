@@ -31,7 +31,9 @@ def test_every_output_and_metric_is_an_item():
 def test_a_changed_output_is_named():
     plan, steps, a, b = twice()
     b["train", 12]["outputs"]["model"]["sha256"] = "f" * 64
-    assert [item.what for item in compare.compare(plan, steps, a, b) if item.status == "different"] == ["train/12 model"]
+    assert [item.what for item in compare.compare(plan, steps, a, b) if item.status == "different"] == [
+        "train/12 model"
+    ]
 
 
 def test_a_changed_metric_is_named_with_both_values():

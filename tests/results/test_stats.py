@@ -71,7 +71,14 @@ def test_a_best_that_misses_the_requirement_says_so():
 
 @pytest.mark.parametrize(
     ("value", "require", "holds"),
-    [(1, "> 1", False), (1, ">=1", True), (1, "< 1.5e0", True), (1, "<= .5", False), (-1, "== -1", True), (1, "!= 1", False)],
+    [
+        (1, "> 1", False),
+        (1, ">=1", True),
+        (1, "< 1.5e0", True),
+        (1, "<= .5", False),
+        (-1, "== -1", True),
+        (1, "!= 1", False),
+    ],
 )
 def test_a_comparison_is_read(value, require, holds):
     assert stats.meets(value, require) is holds

@@ -21,7 +21,10 @@ def two_tasks(first, second, **more):
         "name": "two", "title": "", "parameters": [], "points": 1, "metrics": [], "charts": [],
         "tasks": [studies.task("train", [], 1), studies.task("score", [], 1, **more)],
     }  # fmt: skip
-    settled = {("train", 0): studies.record("train", 0, metrics=first), ("score", 0): studies.record("score", 0, metrics=second)}
+    settled = {
+        ("train", 0): studies.record("train", 0, metrics=first),
+        ("score", 0): studies.record("score", 0, metrics=second),
+    }
     return table.build(plan, [{}], {"train": [0], "score": [0]}, settled)
 
 
@@ -131,7 +134,9 @@ def test_a_fraction_after_many_whole_numbers_is_not_cut():
 
 def test_points_may_be_read_only_once():
     plan, points, steps, settled = studies.digits()
-    assert table.build(plan, iter(points), steps, settled).points.equals(table.build(plan, points, steps, settled).points)
+    assert table.build(plan, iter(points), steps, settled).points.equals(
+        table.build(plan, points, steps, settled).points
+    )
 
 
 def test_a_study_without_any_record_is_a_table_of_nulls():
@@ -164,7 +169,9 @@ def test_the_same_tables_give_the_same_bytes_in_another_process(tmp_path):
         environment = {"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path), "TZ": f"UTC-{seed}"}
         subprocess.run([sys.executable, "-c", script, tmp_path / seed], check=True, env=environment)
     names = ("results.parquet", "steps.parquet", "results.csv")
-    assert [(tmp_path / "1" / name).read_bytes() for name in names] == [(tmp_path / "2" / name).read_bytes() for name in names]
+    assert [(tmp_path / "1" / name).read_bytes() for name in names] == [
+        (tmp_path / "2" / name).read_bytes() for name in names
+    ]
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@sum", "\tx", "\rx"])
@@ -197,7 +204,11 @@ def test_text_of_any_script_comes_back(tmp_path):
 
 def test_nothing_is_left_beside_the_files(tmp_path):
     table.write(table.build(*studies.digits()), tmp_path / "new", provenance={})
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["results.csv", "results.parquet", "steps.parquet"]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
+        "results.csv",
+        "results.parquet",
+        "steps.parquet",
+    ]
 
 
 def test_a_folder_that_is_a_file_is_named(tmp_path):

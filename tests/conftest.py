@@ -1,0 +1,63 @@
+"""Live tests ask for real parts: absent, they skip aloud; required (SCIFLOW_REQUIRE), their absence is a failure."""
+
+import functools
+import os
+import shutil
+import socket
+import subprocess
+
+import pytest
+
+
+def _answers(*words):
+    try:
+        return subprocess.run(words, capture_output=True, timeout=60, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+@functools.cache
+def missing(part):
+    """Return what a part of the test bed lacks, or nothing."""
+    if part == "apptainer":
+        return "" if _answers("apptainer", "--version") else "apptainer is not installed"
+    if part == "docker":
+        return "" if _answers("docker", "version") else "no Docker engine answers"
+    if part == "registry":
+        place = os.environ.get("SCIFLOW_TEST_REGISTRY", "")
+        host, _, port = place.partition(":")
+        try:
+            socket.create_connection((host, int(port or 0)), 5).close()
+        except OSError:
+            return "no registry answers at SCIFLOW_TEST_REGISTRY"
+        return ""
+    if part == "slurm":
+        return "" if _answers("scontrol", "ping") and shutil.which("sbatch") else "no Slurm answers"
+    if part == "mmdebstrap":
+        return "" if shutil.which("mmdebstrap") and shutil.which("mksquashfs") else "mmdebstrap or mksquashfs is not installed"
+    if part == "cron":
+        return "" if shutil.which("crontab") else "cron is not installed"
+    if part == "nix":
+        return "" if shutil.which("nix") else "nix is not installed"
+    return f"unknown part {part}"
+
+
+def pytest_runtest_setup(item):
+    required = set(filter(None, os.environ.get("SCIFLOW_REQUIRE", "").split(",")))
+    for mark in item.iter_markers("live"):
+        for part in mark.args:
+            lacks = missing(part)
+            if lacks and part in required:
+                pytest.fail(f"{part} is required here: {lacks}", pytrace=False)
+            if lacks:
+                pytest.skip(f"{part}: {lacks}")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory, monkeypatch):
+    """Give each test a configuration folder of its own, so that none touches, or depends on, the user's keys."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+    monkeypatch.delenv("SCIFLOW_TRUST", raising=False)
+    monkeypatch.delenv("SCIFLOW_ENGINE", raising=False)
+    return folder
