@@ -5,13 +5,14 @@ dependencies only time things; whether a step may start is read from records, by
 `plan_round` is pure (what remains, the site's limits, the time -> jobs); `submit` is where sbatch is called.
 """
 
+import errno
 import json
 import os
 import re
 import subprocess
 import time
 
-from . import hours, names, points, records, work
+from . import facts, hours, names, points, records, step, work
 from .order import Order
 
 ELEMENT_S = 1800  # how much declared or learned work an array element is given
@@ -32,11 +33,17 @@ def ask(words, stdin="", tries=1):
     """Run a command of Slurm's with a clean Slurm environment, in UTC; return its output. Raises SlurmError."""
     # SLURM_* and SBATCH_* of the job that submits would become options of the jobs it submits. sbatch reads --begin in
     # its own time zone (sbatch(1)), so that zone is set.
-    kept = {name: value for name, value in os.environ.items() if name == "SLURM_CONF" or not re.match("^(SLURM|SBATCH|SQUEUE)_", name)}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name == "SLURM_CONF" or not re.match("^(SLURM|SBATCH|SQUEUE)_", name)
+    }
     kept["TZ"] = "UTC"
     for left in range(tries, 0, -1):
         try:
-            found = subprocess.run(words, input=stdin.encode("utf-8"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=kept)
+            found = subprocess.run(
+                words, input=stdin.encode("utf-8"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=kept
+            )
         except OSError as error:
             raise SlurmError("`%s`: %s" % (words[0], error.strerror))
         if not found.returncode:
@@ -97,7 +104,8 @@ def plan_round(plan, remaining, known, limits):
             "--cpus-per-task=%d" % wants["cpus"],
             "--mem=%dM" % wants["memory_mib"],
             # The declared limit binds each step; an element sized by what was learned has it once more, as a reserve.
-            "--time=%d" % minutes(min(size, len(wanted)) * known.get(task["name"], wants["time_s"]) + wants["time_s"] + OVERHEAD_S),
+            "--time=%d"
+            % minutes(min(size, len(wanted)) * known.get(task["name"], wants["time_s"]) + wants["time_s"] + OVERHEAD_S),
         ]
         if wants["gpus"]:
             options.append("--gres=gpu:%d" % wants["gpus"])
@@ -105,7 +113,14 @@ def plan_round(plan, remaining, known, limits):
         of_task[task["name"]] = []
         for at in range(0, len(elements), limits["array"]):
             of_task[task["name"]].append(len(arrays))
-            arrays.append({"task": task["name"], "elements": elements[at : at + limits["array"]], "options": options, "after": after})
+            arrays.append(
+                {
+                    "task": task["name"],
+                    "elements": elements[at : at + limits["array"]],
+                    "options": options,
+                    "after": after,
+                }
+            )
     return arrays
 
 
@@ -139,22 +154,44 @@ def _keep(folder, state):
     os.replace(part, os.path.join(folder, FILE))
 
 
-def _new(run, last):
-    """Make the folder of the next round; mkdir(2) decides which of two launches has the number."""
-    number = last + 1
-    while True:
-        folder = os.path.join(run, names.ROUNDS, "%04d" % number)
-        try:
-            os.makedirs(folder)
-            return number, folder
-        except FileExistsError:
-            number += 1
+def _claim(run, number, state):
+    """Take a round's number; return its folder, or None where another launch has it already.
+
+    The folder is made aside with its file in it, then renamed: rename(2) fails where a folder that is not empty stands.
+    """
+    aside = os.path.join(run, names.ROUNDS, ".%s" % work.token())
+    folder = os.path.join(run, names.ROUNDS, "%04d" % number)
+    os.makedirs(aside)
+    _keep(aside, state)
+    try:
+        os.rename(aside, folder)
+    except OSError as error:
+        step.clear(aside)
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return None
+    return folder
+
+
+def _busy(last, me):
+    """Return the jobs that still have a round in hand: those it submitted, and the one that submits while it does so."""
+    ids = [job["id"] for job in last["jobs"] if job["id"]]
+    if not last["ready"]:
+        if last["job"]:
+            ids.append(last["job"])
+        elif not facts.gone(last["owner"]):
+            return ["a launch by process %d on %s" % (last["owner"][2], last["owner"][0])]
+    return [str(job) for job in live([job for job in ids if job != me])]
 
 
 def common(plan):
     """Return the options every job of a round gets: the workflow's defaults, overruled by what this job itself was given."""
     chosen = dict(plan["slurm"])
-    for option, variable in (("partition", "SLURM_JOB_PARTITION"), ("account", "SLURM_JOB_ACCOUNT"), ("qos", "SLURM_JOB_QOS")):
+    for option, variable in (
+        ("partition", "SLURM_JOB_PARTITION"),
+        ("account", "SLURM_JOB_ACCOUNT"),
+        ("qos", "SLURM_JOB_QOS"),
+    ):
         if os.environ.get(variable):
             chosen[option] = os.environ[variable]
     return ["--%s=%s" % (option.replace("_", "-"), value) for option, value in sorted(chosen.items())]
@@ -186,9 +223,9 @@ def launch(bundle, plan, run_name, say):
     os.makedirs(os.path.join(run, names.LOGS), exist_ok=True)
     past = rounds(run)
     me = int(os.environ.get("SLURM_JOB_ID", "0"))
-    going = live([job["id"] for job in past[-1][1]["jobs"] if job["id"] and job["id"] != me]) if past else []
-    if going:
-        say("round %d is going on (jobs %s): nothing to do" % (past[-1][0], ", ".join(str(job) for job in going)))
+    busy = _busy(past[-1][1], me) if past else []
+    if busy:
+        say("round %d is going on (%s): nothing to do" % (past[-1][0], ", ".join(busy)))
         return names.EXIT_OK
     steps = points.Steps(plan, points.read(bundle, plan))
     settled, _ = records.settle(run, records.read(run))
@@ -197,13 +234,20 @@ def launch(bundle, plan, run_name, say):
     remaining = {}
     for name, number in sorted(order.wanted()):
         remaining.setdefault(name, []).append(number)
-    lost = [(name, number) for name, number, _ in order.lost if settled.get((name, number), {}).get("state") != names.SKIPPED]
+    lost = [
+        (name, number)
+        for name, number, _ in order.lost
+        if settled.get((name, number), {}).get("state") != names.SKIPPED
+    ]
     if not remaining and not lost:
         bad = sum(1 for record in settled.values() if record["state"] != names.DONE)
         say("finished: %d steps done, %d not" % (len(settled) - bad, bad))
         return names.EXIT_INCOMPLETE if bad else names.EXIT_OK
     if len(past) >= STALLED_ROUNDS and all(state["final"] == final for _, state in past[-STALLED_ROUNDS:]):
-        say("stopped: %d rounds brought no step to an end; see the logs in %s" % (STALLED_ROUNDS, os.path.join(run, names.LOGS)))
+        say(
+            "stopped: %d rounds brought no step to an end; see the logs in %s"
+            % (STALLED_ROUNDS, os.path.join(run, names.LOGS))
+        )
         return names.EXIT_INCOMPLETE
     for name, number in lost:  # a worker puts it on record that they are skipped
         remaining.setdefault(name, []).append(number)
@@ -211,12 +255,16 @@ def launch(bundle, plan, run_name, say):
 
 
 def _submit_all(bundle, plan, run_name, run, remaining, settled, past, final, say):
-    number, folder = _new(run, past[-1][0] if past else 0)
-    now = time.time()
+    number, now = past[-1][0] + 1 if past else 1, time.time()
     start, _ = hours.window(plan["schedule"], int(now), int(past[0][1]["time"]) if past else None)
     begin = ["--begin=" + time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(start))] if start > now + 60 else []
     arrays = plan_round(plan, remaining, learned(settled), site())
-    state = {"time": now, "begin": start, "final": final, "arrays": arrays, "jobs": [], "environment": {}}
+    state = {"time": now, "begin": start, "final": final, "arrays": arrays, "jobs": [], "ready": False}
+    state.update(job=int(os.environ.get("SLURM_JOB_ID", "0")), owner=facts.owner())
+    folder = _claim(run, number, state)
+    if folder is None:
+        say("another launch has just begun round %d: nothing to do" % number)
+        return names.EXIT_OK
     log = os.path.join(run, names.LOGS, "round-%04d.log" % number)
     # One log a round: Slurm gives every job its own file otherwise, thousands of them.
     shared = common(plan) + begin + ["--output=" + log.replace("%", "%%"), "--open-mode=append", "--requeue"]
@@ -224,7 +272,11 @@ def _submit_all(bundle, plan, run_name, run, remaining, settled, past, final, sa
     ids = []
     try:
         for place, array in enumerate(arrays):
-            after = ["--dependency=afterany:" + ":".join(str(ids[other]) for other in array["after"])] if array["after"] else []
+            after = (
+                ["--dependency=afterany:" + ":".join(str(ids[other]) for other in array["after"])]
+                if array["after"]
+                else []
+            )
             options = shared + array["options"] + after + ["--array=0-%d" % (len(array["elements"]) - 1)]
             words = ["element", "--run", run_name, "--round", str(number), "--array", str(place)]
             ids.append(submit(state, folder, "%s-%s" % (stem, array["task"]), options, script(bundle, words)))
@@ -234,8 +286,18 @@ def _submit_all(bundle, plan, run_name, run, remaining, settled, past, final, sa
             options = shared + ["--ntasks=1", "--mem=%dM" % ROUND_MIB, "--time=%d" % ROUND_MINUTES]
             options += ["--dependency=afterany:" + ":".join(str(job) for job in ids)]
             submit(state, folder, stem + "-next", options, script(bundle, ["round", "--run", run_name]))
+        state["ready"] = True
+        _keep(folder, state)
     steps = sum(len(element) for array in arrays for element in array["elements"])
-    say("round %d: %d steps in %d jobs%s" % (number, steps, sum(len(array["elements"]) for array in arrays), ", from " + begin[0][8:] + "Z" if begin else ""))
+    say(
+        "round %d: %d steps in %d jobs%s"
+        % (
+            number,
+            steps,
+            sum(len(array["elements"]) for array in arrays),
+            ", from " + begin[0][8:] + "Z" if begin else "",
+        )
+    )
     return names.EXIT_OK
 
 

@@ -1,0 +1,105 @@
+"""One bundle, three engines: the same table from Apptainer as a plain user, from Docker, and from the host."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from sciflow.runner import records
+from tests.live.conftest import IMAGE, STEPS, compiled, table
+
+pytestmark = pytest.mark.live("mmdebstrap")
+
+
+def facts(bundle, run):
+    settled, more = records.settle(str(bundle / "runs" / run), records.read(str(bundle / "runs" / run)))
+    return settled, [worker["box"] for worker in more["workers"].values()]
+
+
+@pytest.mark.live("apptainer", "docker")
+def test_apptainer_docker_and_host_give_the_same_table(plain):
+    bundle = compiled(plain.folder)
+    plain.give(plain.folder)
+    found = plain.run(bundle / "launch.sh", "--engine", "apptainer")
+    assert found.returncode == 0, found.stderr
+    for engine in ("docker", "host"):
+        # The socket of the test bed's Docker engine is root's.
+        done = subprocess.run([bundle / "launch.sh", "--engine", engine, "--run", engine], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    settled, boxes = facts(bundle, "main")
+    assert len(settled) == STEPS
+    assert boxes[0]["engine"] == "apptainer"
+    assert boxes[0]["isolation"] == "container"
+    assert facts(bundle, "host")[1][0]["isolation"] == "none"
+    assert table(bundle) == table(bundle, "docker") == table(bundle, "host")
+
+
+@pytest.mark.live("apptainer")
+def test_a_step_in_the_box_sees_neither_home_nor_network_nor_a_writable_bundle(plain):
+    study = plain.folder / "study"
+    study.mkdir()
+    (study / "peek.py").write_text(
+        "import json, os\n"
+        "devices = sorted(os.listdir('/sys/class/net'))\n"
+        "def writable(path):\n"
+        "    try:\n"
+        "        open(path + '/x', 'w').close()\n"
+        "        return True\n"
+        "    except OSError:\n"
+        "        return False\n"
+        "json.dump({'net': ' '.join(devices), 'home': os.path.exists('/home/sci'), 'code': writable('/sciflow/code'),\n"
+        "           'inputs': writable('/sciflow/inputs'), 'out': writable('.'), 'tmp': writable('/tmp'),\n"
+        "           'secret': os.environ.get('MY_TOKEN', '')}, open('metrics.json', 'w'))\n"
+    )
+    (study / "workflow.toml").write_text(
+        f'format = 1\n[workflow]\nname = "peek"\n{IMAGE}[code]\ninclude = ["peek.py"]\n[parameters]\nx = [1]\n'
+        '[tasks.peek]\nrun = ["python3", "peek.py"]\nmetrics = "metrics.json"\n'
+    )
+    from sciflow import api
+
+    bundle = api.compile(study / "workflow.toml").path
+    plain.give(plain.folder)
+    plain.settings["MY_TOKEN"] = "not yours"
+    found = plain.run(bundle / "launch.sh")
+    assert found.returncode == 0, found.stderr
+    settled, _ = facts(bundle, "main")
+    assert settled["peek", 0]["metrics"] == {
+        "net": "lo", "home": False, "code": False, "inputs": False, "out": True, "tmp": True, "secret": "",
+    }
+
+
+@pytest.mark.live("apptainer")
+def test_a_killed_run_goes_on_and_gives_the_undisturbed_table(plain):
+    bundle = compiled(plain.folder)
+    plain.give(plain.folder)
+    assert plain.run(bundle / "launch.sh", "--run", "undisturbed").returncode == 0
+    process = subprocess.Popen(
+        [*plain.prefix, str(bundle / "launch.sh")], env={**os.environ, **plain.settings}, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    outputs = bundle / "runs/main/outputs/train"
+    end = time.monotonic() + 60
+    while len(list(outputs.glob("*"))) < 2 and time.monotonic() < end:
+        time.sleep(0.02)
+    # Only the runner's own session is killed; the box lives in another, and must notice.
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    before = {path.name: [attempt.name for attempt in path.iterdir()] for path in outputs.iterdir()}
+    found = plain.run(bundle / "launch.sh")
+    assert found.returncode == 0, found.stderr
+    after = {path.name: [attempt.name for attempt in path.iterdir()] for path in outputs.iterdir()}
+    assert all(after[step] == attempt for step, attempt in before.items())
+    assert table(bundle) == table(bundle, "undisturbed")
+    assert not (bundle / "runs/main/work").exists()
+
+
+@pytest.mark.live("apptainer")
+def test_an_image_that_is_not_there_is_named_and_nothing_is_run(plain, tmp_path):
+    bundle = compiled(plain.folder)
+    plain.give(plain.folder)
+    plain.settings["SCIFLOW_CACHE"] = str(tmp_path)
+    found = plain.run(bundle / "launch.sh", "--engine", "apptainer")
+    assert found.returncode == 3
+    assert "sciflow fetch" in found.stderr
+    assert not (bundle / "runs/main/segments").exists()
