@@ -182,7 +182,7 @@ def _of_steps(
         Column(name="step", kind="int", values=[step for task in tasks for step in range(task["steps"])]),
         Column(name="point", kind="int", values=[point for task in tasks for point in firsts[task["name"]]]),
     ]
-    kinds = {"code": "int", "signal": "int", "attempt": "int", "state": "text", "reason": "text", "key": "text"}
+    kinds = {"code": "int", "signal": "int", "attempt": "text", "state": "text", "reason": "text", "key": "text"}
     laid.extend(
         fit(name, [record and record.get(name) for record in rows], kinds.get(name, "float"))
         for name in STEP_COLUMNS[3:]

@@ -33,7 +33,10 @@ FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, DejaVu Sans, sans-ser
 PNG_SCALE = 2
 SINGLE = {"width": 440, "height": 290}
 PANEL = {"width": 230, "height": 190}
-MAX_WRITTEN_CELLS = 150
+MAX_WRITTEN_COLUMNS = 12
+"""The cells of a wider heatmap are too narrow to write their values in."""
+MAX_DOTS = 300
+"""A line with more values than this is drawn without a dot at each."""
 LABELS_THAT_TURN = 60
 """An x axis whose labels have more letters than this together has them written upwards."""
 
@@ -131,12 +134,9 @@ def _line(drawing: Drawing) -> list[Any]:
     base = _base(drawing).encode(x=_position(drawing, "x"), y=_position(drawing, "y"), **_color(drawing))
     ribbon = base.mark_area(opacity=0.16, line=False).encode(y=_position(drawing, "low", "y"), y2="high:Q")
     shaped = base.encode(**_shape(drawing))
-    several = _aggregated(drawing)
-    return [
-        *([ribbon] if several else []),
-        base.mark_line(strokeWidth=2),
-        shaped.mark_point(filled=True, size=46, opacity=1),
-    ]
+    dots = shaped.mark_point(filled=True, size=46, opacity=1)
+    lines = [*([ribbon] if _aggregated(drawing) else []), base.mark_line(strokeWidth=2)]
+    return [*lines, dots] if len(drawing.rows) <= MAX_DOTS else lines
 
 
 def _scatter(drawing: Drawing) -> list[Any]:
@@ -153,7 +153,7 @@ def _heatmap(drawing: Drawing) -> list[Any]:
     legend = alt.Legend(title=textwrap.wrap(title, 24), gradientLength=160, format=".3~g")
     scale = alt.Scale(scheme=GRADIENT, zero=False, nice=False)
     cells = base.mark_rect(stroke="white", strokeWidth=1).encode(color=alt.Color("value:Q", scale=scale, legend=legend))
-    if len(drawing.rows) > MAX_WRITTEN_CELLS:
+    if len(drawing.scales["x"].levels) > MAX_WRITTEN_COLUMNS:
         return [cells]
     values = [row["value"] for row in drawing.rows]
     # Viridis is light above the middle of its range, where black reads better than white.
@@ -214,9 +214,9 @@ def _position(drawing: Drawing, field: str, channel: str = "", *, zero: bool = F
     title = textwrap.wrap(scale.title, 50)
     if scale.kind == "number":
         # Room at both ends keeps the outermost marks, and their labels, off the frame.
-        room: dict[str, Any] = {"padding": 12} if channel == "x" else {}
+        room: dict[str, Any] = {"padding": 12, "nice": False} if channel == "x" else {}
         axis = alt.Axis(title=title, format=".4~g", labelOverlap=True, labelFlush=False, **_ticks(scale))
-        span = alt.Scale(type="log", nice=False, **room) if scale.log else alt.Scale(zero=zero, **room)
+        span = alt.Scale(type="log", **{"nice": False, **room}) if scale.log else alt.Scale(zero=zero, **room)
         return make(f"{field}:Q", axis=axis, scale=span)
     order = charts.labels(scale.levels)
     # A heatmap's numbers rise to the right and upwards, as on every other axis.

@@ -26,6 +26,21 @@ REPORT = "report.html"
 MAX_POINTS = 50
 MAX_FAILURES = 50
 NO_ISOLATION = "none"
+HOST_NETWORK = "host"
+WORKER_FIRST = (
+    "host",
+    "engine",
+    "isolation",
+    "network",
+    "machine",
+    "cpu",
+    "cpus",
+    "memory_mib",
+    "gpus",
+    "kernel",
+    "python",
+)
+WORKER_LEFT_OUT = {"check", "boot", "uid", "flags", "image"}
 
 
 def write(tables: Tables, plan: Plan, drawn: Sequence[Figure], facts: Mapping[str, Any], folder: Path) -> Path:
@@ -113,12 +128,18 @@ def _verdict(tables: Tables) -> str:
 
 
 def _isolation(facts: Mapping[str, Any]) -> str:
-    if facts.get("isolation") != NO_ISOLATION:
-        return ""
-    return (
-        "<p class='warning'><strong>Nothing was isolated.</strong> The steps ran straight on the host: its programs "
-        "and libraries are part of these results, and no container pins them.</p>"
-    )
+    """Warn where steps ran on the bare host, or a container shared the host's network."""
+    places = [{"isolation": facts.get("isolation"), "network": facts.get("network")}, *_workers(facts)]
+    bare = [place.get("isolation") == NO_ISOLATION for place in places if place.get("isolation")]
+    if any(bare):
+        words = "Nothing was isolated." if all(bare) else "Not all steps were isolated."
+        return (
+            f"<p class='warning'><strong>{words}</strong> Steps ran straight on the host: its programs and libraries "
+            "are part of these results, and no container pins them.</p>"
+        )
+    if any(place.get("network") == HOST_NETWORK for place in places):
+        return "<p class='warning'><strong>The network was open.</strong> Steps could reach the host's network.</p>"
+    return ""
 
 
 def _best(tables: Tables, plan: Plan) -> str:
@@ -229,17 +250,42 @@ def _failures(tables: Tables, plan: Plan) -> str:
 
 
 def _environment(facts: Mapping[str, Any]) -> str:
-    shown = {
-        key: value for key, value in facts.items() if key not in {"workers", "id"} and value not in (None, "", [], {})
-    }
-    parts = [f"<h2>Environment</h2>\n{_pairs(shown)}"] if shown else []
-    workers = [worker for worker in facts.get("workers") or [] if isinstance(worker, Mapping)]
+    workers = _workers(facts)
+    seen = {key: sorted({str(worker[key]) for worker in workers if worker.get(key)}) for key in ("engine", "isolation")}
+    shown = {**seen, **{key: value for key, value in facts.items() if key not in {"workers", "id"}}}
+    if workers and all(worker.get("isolation") == NO_ISOLATION for worker in workers):
+        shown["image, not used here"] = shown.pop("image", None)
+    envelopes = [worker["envelope"] for worker in facts.get("workers") or [] if worker.get("envelope")]
+    shown["environment of the steps"] = envelopes[0] if envelopes else None
+    shown = {key: value for key, value in shown.items() if value not in (None, "", [], {})}
+    parts = [f"<h2>Environment</h2>\n{_pairs(shown)}"] if shown or workers else []
     if workers:
-        heads = list(dict.fromkeys(str(key) for worker in workers for key in worker))
-        rows = [[_plain(worker.get(head)) for head in heads] for worker in workers[:MAX_POINTS]]
+        heads = list(dict.fromkeys(key for worker in workers for key in worker))
+        rows = [[_told(head, worker.get(head)) for head in heads] for worker in workers[:MAX_POINTS]]
         count = f"{len(workers):,} worker{'s' if len(workers) > 1 else ''}"
-        parts.append(f"<p class='faint'>{count}</p>\n{_grid(heads, rows, [False] * len(heads))}")
+        more = f", the first {MAX_POINTS} of them" if len(workers) > MAX_POINTS else ""
+        titles = [head.replace("_mib", " (MiB)").replace("_", " ") for head in heads]
+        parts.append(f"<p class='faint'>{count}{more}</p>\n{_grid(titles, rows, [False] * len(heads))}")
     return "\n".join(parts)
+
+
+def _workers(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what is known of each worker, flat: the parts of `facts` and `box` by their own names, others prefixed.
+
+    Left out is what fills a page and tells a reader little: processor flags, ids of one boot, empty parts.
+    """
+    found = []
+    for worker in facts.get("workers") or []:
+        flat: dict[str, Any] = {}
+        for key, value in worker.items():
+            inner = value if isinstance(value, Mapping) else {key: value}
+            prefix = "" if key in {"facts", "box"} or inner is not value else f"{key} "
+            flat.update({prefix + str(name): item for name, item in inner.items()} if key != "envelope" else {})
+        known = [key for key in WORKER_FIRST if key in flat] + [key for key in flat if key not in WORKER_FIRST]
+        found.append(
+            {key: flat[key] for key in known if key not in WORKER_LEFT_OUT and flat[key] not in (None, "", [], {})}
+        )
+    return found
 
 
 def _replay(facts: Mapping[str, Any]) -> str:
@@ -275,7 +321,7 @@ def _pairs(facts: Mapping[str, Any]) -> str:
     rows = []
     for key, value in facts.items():
         word = str(key).replace("_", " ")
-        text = _moment(value) if key in {"started", "finished"} else _plain(value)
+        text = _told(str(key), value)
         rows.append(f"<dt>{escape(word)}</dt><dd>{escape(text)}</dd>")
     return f"<dl>{''.join(rows)}</dl>"
 
@@ -288,8 +334,9 @@ def _plain(value: Any) -> str:
     return _shown(value)
 
 
-def _moment(value: Any) -> str:
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+def _told(key: str, value: Any) -> str:
+    """Write a fact; seconds since 1970 as a moment, in UTC."""
+    if key in {"start", "started", "finished"} and isinstance(value, int | float) and math.isfinite(value):
         return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return _plain(value)
 

@@ -10,7 +10,9 @@ import socket
 import sys
 
 MIB = 1 << 20
-SCHEDULER = re.compile("^SLURM_(JOB_ID|ARRAY_JOB_ID|ARRAY_TASK_ID|JOB_PARTITION|JOB_NODELIST|CPUS_PER_TASK|CPUS_ON_NODE|MEM_PER_NODE|RESTART_COUNT|CLUSTER_NAME)$")
+SCHEDULER = re.compile(
+    "^SLURM_(JOB_ID|ARRAY_JOB_ID|ARRAY_TASK_ID|JOB_PARTITION|JOB_NODELIST|CPUS_PER_TASK|CPUS_ON_NODE|MEM_PER_NODE|RESTART_COUNT|CLUSTER_NAME)$"
+)
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 BOOT = "/proc/sys/kernel/random/boot_id"
 UNLIMITED = 1 << 60  # cgroup v1 writes "no limit" as a number near 2^63
@@ -55,8 +57,11 @@ def gpus():
 
 
 def process(pid):
-    """Return when a process of this machine started (clock ticks since boot), or an empty text where there is none."""
-    return _first("/proc/%d/stat" % pid, r"^\d+ \(.*\) \S(?: \S+){18} (\d+)")
+    """Return when a process of this machine started (clock ticks since boot), or an empty text where there is none.
+
+    One that has ended and only waits for its parent to take note (states Z and X, proc(5)) is none.
+    """
+    return _first("/proc/%d/stat" % pid, r"^\d+ \(.*\) [^ZX](?: \S+){18} (\d+)")
 
 
 def owner():

@@ -20,7 +20,7 @@ class ImpossibleError(ArithmeticError):
 
 
 def power(base: float, exponent: float) -> float:
-    """Return base ** exponent: whole of whole numbers, a fraction of fractions. Raises ImpossibleError, OverflowError."""
+    """Return base ** exponent: whole of whole numbers, else a fraction. Raises ImpossibleError, OverflowError."""
     if type(base) is int and type(exponent) is int:
         if exponent < 0:
             raise ImpossibleError("a whole number to a negative power: write `2.0 ** -1`")

@@ -6,12 +6,13 @@ number, true is no number, and `/` always gives a fraction. It cannot loop, nor 
 
     either  = both ("or" both)*                both    = denied ("and" denied)*       denied = "not" denied | chain
     chain   = sum (comparison sum)*            sum     = product (("+"|"-") product)*
-    product = signed (("*"|"/"|"//"|"%") signed)*      signed = ("+"|"-") signed | power      power = atom ("**" signed)?
+    product = signed (("*"|"/"|"//"|"%") signed)*     signed = ("+"|"-") signed | power     power = atom ("**" signed)?
     atom    = number | text | true | false | name | name "(" either ("," either)* ")" | "(" either ")" | "[" … "]"
 """
 
 from __future__ import annotations
 
+import itertools
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -21,24 +22,15 @@ from typing import Any, TypeAlias
 from sciflow.workflow.arithmetic import FUNCTIONS, OPERATORS, ImpossibleError
 from sciflow.workflow.faults import likely, shown
 from sciflow.workflow.spec import Kind, Value
+from sciflow.workflow.tokens import ExpressionError, Token, split
 
-MAX_LENGTH = 1_000
+__all__ = ["Expression", "ExpressionError", "names", "parse"]
+
 MAX_DEPTH = 32
-MAX_OPERATIONS = 100  # each is a call within a call when a value is computed
 MAX_INTEGER = 2**63 - 1
 
 Row: TypeAlias = Mapping[str, Value]
 
-TOKEN = re.compile(
-    r"""
-    (?P<number> (?: [0-9]++ (?:\.[0-9]*+)? | \.[0-9]++ ) (?: [eE][+-]?[0-9]++ )? )
-  | (?P<text> '(?:[^'\\\n]|\\.)*+' | "(?:[^"\\\n]|\\.)*+" )
-  | (?P<name> [A-Za-z_][A-Za-z0-9_]*+ )
-  | (?P<sign> \*\*|//|<=|>=|==|!=|[-+*/%<>()\[\],] )
-  | (?P<space> [ \t\n]++ )
-    """,
-    re.VERBOSE,
-)
 ESCAPES = {"\\": "\\", "'": "'", '"': '"', "n": "\n", "t": "\t"}
 WORDS = {"and", "or", "not", "in", "true", "false", "True", "False"}
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
@@ -49,20 +41,8 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-FOREIGN = {"=": "write `==`", "&": "write `and`", "|": "write `or`", "!": "write `not`, or `!=`", "^": "write `**`"}
 SPOKEN = {"bool": "true or false", "int": "a whole number", "float": "a number", "text": "a text"}
 NUMBERS = ("int", "float")
-
-
-class ExpressionError(ValueError):
-    """An expression cannot be meant, or has no value at a point.
-
-    `column` counts characters of the expression from 1; `hint` says what to do about it.
-    """
-
-    def __init__(self, column: int, text: str, hint: str = "") -> None:
-        super().__init__(text)
-        self.column, self.text, self.hint = column, text, hint
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,13 +61,6 @@ class Expression:
 
 
 @dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str
-    text: str
-    column: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Part:
     """A part of an expression: what it gives and how; a list's items are of `kind`."""
 
@@ -99,7 +72,7 @@ class _Part:
 
 def parse(text: str, names: Mapping[str, Kind]) -> Expression:
     """Return the expression over columns of these names and kinds. Raises ExpressionError at the first fault."""
-    reader = _Parser(_tokens(text), names)
+    reader = _Parser(split(text), names)
     part = reader.either()
     if reader.token.kind != "end":
         raise ExpressionError(
@@ -111,51 +84,32 @@ def parse(text: str, names: Mapping[str, Kind]) -> Expression:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Return the columns an expression seems to read, also where it is faulty. Raises ExpressionError for a strange sign."""
-    tokens = _tokens(text)
+    """Return the columns an expression seems to read, also where it is faulty.
+
+    Raises ExpressionError for a sign that the language does not have.
+    """
+    tokens = split(text)
     found = [
         token.text
-        for token, follower in zip(tokens, tokens[1:], strict=False)
+        for token, follower in itertools.pairwise(tokens)
         if token.kind == "name" and token.text not in WORDS and follower.text != "("
     ]
     return tuple(dict.fromkeys(found))
 
 
-def _tokens(text: str) -> list[_Token]:
-    if len(text) > MAX_LENGTH:
-        raise ExpressionError(1, f"the expression has {len(text):,} characters, and may have {MAX_LENGTH:,}")
-    tokens, at = [], 0
-    while at < len(text):
-        match = TOKEN.match(text, at)
-        if not match:
-            sign = text[at]
-            fault = "this text is never closed" if sign in "'\"" else f"`{shown(sign)}` is not part of the language"
-            raise ExpressionError(at + 1, fault, FOREIGN.get(sign, ""))
-        if match.lastgroup != "space":
-            tokens.append(_Token(str(match.lastgroup), match.group(), at + 1))
-        at = match.end()
-    operations = [token for token in tokens if token.text in OPERATORS or token.text in ("and", "or", "not")]
-    if len(operations) > MAX_OPERATIONS:
-        fault = f"the expression has more than {MAX_OPERATIONS} operations"
-        raise ExpressionError(
-            operations[MAX_OPERATIONS].column, fault, "name a part of it under `derive`, or write a list after `in`"
-        )
-    return [*tokens, _Token("end", "", len(text) + 1)]
-
-
 class _Parser:
     """Recursive descent, one method a rule of the grammar above."""
 
-    def __init__(self, tokens: list[_Token], names: Mapping[str, Kind]) -> None:
+    def __init__(self, tokens: list[Token], names: Mapping[str, Kind]) -> None:
         self.tokens, self.names = tokens, names
         self.at = self.depth = 0
         self.used: dict[str, None] = {}
 
     @property
-    def token(self) -> _Token:
+    def token(self) -> Token:
         return self.tokens[self.at]
 
-    def take(self, *texts: str) -> _Token | None:
+    def take(self, *texts: str) -> Token | None:
         """Return the token and go on if it is one of these signs or words."""
         token = self.token
         if token.kind not in ("sign", "name") or token.text not in texts:
@@ -183,7 +137,7 @@ class _Parser:
             left = self._logical(token, left, self.denied())
         return left
 
-    def _logical(self, token: _Token, left: _Part, right: _Part) -> _Part:
+    def _logical(self, token: Token, left: _Part, right: _Part) -> _Part:
         for side in (left, right):
             _want(side, ("bool",), f"`{token.text}`", "compare it with something, as in `a > 0 and b > 0`")
         first, second = left.value, right.value
@@ -278,7 +232,7 @@ class _Parser:
         what = f"and `{token.text}` stands there" if token.text else "and the expression ends"
         raise ExpressionError(token.column, f"a value is missing here, {what}")
 
-    def _name(self, token: _Token) -> _Part:
+    def _name(self, token: Token) -> _Part:
         if token.text in ("true", "True", "false", "False"):
             truth = token.text.lower() == "true"
             return _Part("bool", token.column, lambda _: truth)
@@ -293,7 +247,7 @@ class _Parser:
         self.used[name] = None
         return _Part(self.names[name], token.column, operator.itemgetter(name))
 
-    def _list(self, token: _Token) -> _Part:
+    def _list(self, token: Token) -> _Part:
         items = [self.either()]
         while self.take(","):
             items.append(self.either())
@@ -305,7 +259,7 @@ class _Parser:
         values = [item.value for item in items]
         return _Part(items[0].kind, token.column, lambda row: [value(row) for value in values], is_list=True)
 
-    def _call(self, token: _Token) -> _Part:
+    def _call(self, token: Token) -> _Part:
         known = FUNCTIONS.get(token.text)
         if known is None:
             hint = likely(token.text, FUNCTIONS, what="functions")
@@ -336,7 +290,7 @@ def _alike(one: Kind, two: Kind) -> bool:
     return one == two or (one in NUMBERS and two in NUMBERS)
 
 
-def _comparison(token: _Token, left: _Part, right: _Part) -> Callable[[Any, Any], bool]:
+def _comparison(token: Token, left: _Part, right: _Part) -> Callable[[Any, Any], bool]:
     if left.is_list or (right.is_list and token.text in COMPARISONS):
         raise ExpressionError(token.column, f"`{token.text}` cannot take a list on this side", "lists stand after `in`")
     if not _alike(left.kind, right.kind):
@@ -364,7 +318,7 @@ def _chained(tests: list[Callable[[Any, Any], bool]], values: list[Callable[[Row
     return True
 
 
-def _arithmetic(token: _Token, left: _Part, right: _Part) -> _Part:
+def _arithmetic(token: Token, left: _Part, right: _Part) -> _Part:
     if token.text == "+" and left.kind == right.kind == "text" and not (left.is_list or right.is_list):
         first, second = left.value, right.value
         return _Part("text", left.column, lambda row: first(row) + second(row))
@@ -400,7 +354,7 @@ def _guarded(kind: Kind, column: int, compute: Callable[[Row], Any]) -> _Part:
     return _Part(kind, column, value)
 
 
-def _number(token: _Token) -> _Part:
+def _number(token: Token) -> _Part:
     if token.text.isdigit():
         whole = int(token.text)
         if whole > MAX_INTEGER:
@@ -412,7 +366,7 @@ def _number(token: _Token) -> _Part:
     return _Part("float", token.column, lambda _: number)
 
 
-def _text(token: _Token) -> _Part:
+def _text(token: Token) -> _Part:
     def unescaped(match: re.Match[str]) -> str:
         if match[1] not in ESCAPES:
             column = token.column + 1 + match.start()

@@ -27,8 +27,12 @@ def shown(value: Any) -> str:
     text = ", ".join(shown(item) for item in value[:LISTED]) if isinstance(value, list) else str(value)
     if len(text) > SHOWN:
         text = text[: SHOWN - 1] + "…"
-    safe = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
-    return f"[{safe}]" if isinstance(value, list) else safe
+    return f"[{escaped(text)}]" if isinstance(value, list) else escaped(text)
+
+
+def escaped(text: str) -> str:
+    """Return a text whole, on one line, with control and invisible characters escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def quoted(names: Iterable[str]) -> str:
@@ -48,10 +52,13 @@ def likely(name: str, known: Iterable[str], *, what: str) -> str:
 
 
 class Faults:
-    """The faults of one file. A path of keys and indices says where; what has no place of its own is told at its owner's."""
+    """The faults of one file.
+
+    A path of keys and indices says where; what has no place of its own is told at its owner's.
+    """
 
     def __init__(self, file: str, document: Document) -> None:
-        self.file = shown(file) if len(file) <= SHOWN else "".join(c if c.isprintable() else "?" for c in file)
+        self.file = escaped(file)
         self.document = document
         self.found: dict[tuple[Keys, str], Fault] = {}
 

@@ -1,7 +1,7 @@
 """A workflow file -> a Workflow, or all that is wrong with it.
 
-The passes: bytes to values with places (`places`), the schema (`shape`), then what no schema can say, section by section.
-A part that one pass refuses is left out for the next, so that a fault is told once and hides no other.
+The passes: bytes to values with places (`places`), the schema (`shape`), then what no schema can say, a section at a
+time. A part that one pass refuses is left out for the next, so that a fault is told once and hides no other.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from sciflow.errors import Fault, SurroundingsError, UsageError, WorkflowError
 from sciflow.workflow import quantity, shape, space, tasks
-from sciflow.workflow.faults import Faults, likely, shown
+from sciflow.workflow.faults import Faults, escaped, likely, shown
 from sciflow.workflow.places import MAX_BYTES, Document, NotTomlError
 from sciflow.workflow.places import parse as parse_toml
 from sciflow.workflow.places import read as read_toml
@@ -36,24 +36,24 @@ from sciflow.workflow.sweep import derivations
 def read(file: Path) -> Workflow:
     """Return the workflow of a file.
 
-    Raises WorkflowError with all the file's faults at once (one alone if it is not TOML), UsageError if there is no such
-    file, SurroundingsError if it cannot be read.
+    Raises WorkflowError with all the file's faults at once (one alone if it is not TOML), UsageError if there is no
+    such file, SurroundingsError if it cannot be read.
     """
     try:
         with file.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise UsageError(
-            f"there is no file `{shown(file)}`", hint="name a workflow file, or make one: sciflow init"
+            f"there is no file `{escaped(str(file))}`", hint="name a workflow file, or make one: sciflow init"
         ) from None
     except IsADirectoryError:
         raise UsageError(
-            f"`{shown(file)}` is a folder", hint=f"name the file: {shown(file / 'workflow.toml')}"
+            f"`{escaped(str(file))}` is a folder", hint=f"name the file: {escaped(str(file / 'workflow.toml'))}"
         ) from None
     except OSError as error:
         reason = (error.strerror or "it cannot be read").lower()
         raise SurroundingsError(
-            f"`{shown(file)}`: {reason}", hint="see the permissions of the file and its folders"
+            f"`{escaped(str(file))}`: {reason}", hint="see the permissions of the file and its folders"
         ) from None
     try:
         text, document = read_toml(raw)
@@ -74,14 +74,14 @@ def parse(text: str, *, file: Path) -> Workflow:
 
 
 def _alone(error: NotTomlError, file: Path) -> WorkflowError:
-    fault = Fault(file=str(file), line=error.line, column=error.column, text=error.text, hint=error.hint)
+    fault = Fault(file=escaped(str(file)), line=error.line, column=error.column, text=error.text, hint=error.hint)
     return WorkflowError([fault])
 
 
 def _build(text: str, document: Document, file: Path) -> Workflow:
     faults = Faults(str(file), document)
     data = shape.check(document.data, faults)
-    # Whoever asks "is there such a name?" looks here: tables only, else a key of the wrong kind would be asked for names.
+    # Whoever asks "is there such a name?" looks here, so only tables may stay.
     for section in ("inputs", "parameters", "tasks"):
         if not isinstance(document.data.get(section, {}), dict):
             document.data[section] = {}

@@ -23,7 +23,9 @@ def order(needs: Mapping[str, Sequence[str]]) -> tuple[tuple[str, ...], tuple[tu
             wanted_by[need].append(name)
     ready = [place[name] for name, missing in waits.items() if not missing]
     heapq.heapify(ready)
-    names, done, found, circles = tuple(needs), [], set[str](), []
+    names, done, found = tuple(needs), list[str](), set[str]()
+    circles: list[tuple[str, ...]] = []
+    first = 0  # all names before this one are done
     while True:
         while ready:
             name = names[heapq.heappop(ready)]
@@ -33,10 +35,11 @@ def order(needs: Mapping[str, Sequence[str]]) -> tuple[tuple[str, ...], tuple[tu
                 waits[follower].discard(name)
                 if not waits[follower] and follower not in found:
                     heapq.heappush(ready, place[follower])
-        stuck = next((name for name in names if name not in found), None)
-        if stuck is None:
+        while first < len(names) and names[first] in found:
+            first += 1
+        if first == len(names):
             return tuple(done), tuple(circles)
-        circle = _circle(stuck, waits, place)
+        circle = _circle(names[first], waits, place)
         circles.append(circle)
         waits[circle[0]].clear()  # cut here: the rest is looked at as if this one needed nothing
         heapq.heappush(ready, place[circle[0]])

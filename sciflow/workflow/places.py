@@ -110,15 +110,15 @@ def _scan(text: str) -> None:
         raise NotTomlError(*_place(starts, bad), "the file holds a NUL byte", "is it a text file?")
     depth = dots = items = 0
     for match in TOKEN.finditer(text):
-        kind, token, at = match.lastgroup, match.group(), match.start()
+        kind, piece, at = match.lastgroup, match.group(), match.start()
         if kind == "open_string":
             return  # it is never closed: the parser gets no further either, and says so better
         if kind == "bare":
-            dots, items = dots + token.count("."), items + token.count(".")
+            dots, items = dots + piece.count("."), items + piece.count(".")
             if dots >= MAX_PARTS:
                 raise NotTomlError(*_place(starts, at), f"a key has more than {MAX_PARTS} dotted parts")
-            if len(token) > MAX_BARE:
-                raise NotTomlError(*_place(starts, at), f"a key or number is {len(token):,} characters long")
+            if len(piece) > MAX_BARE:
+                raise NotTomlError(*_place(starts, at), f"a key or number is {len(piece):,} characters long")
         elif kind == "open":
             depth, dots = depth + 1, 0
             if depth > MAX_DEPTH:
@@ -126,7 +126,7 @@ def _scan(text: str) -> None:
         elif kind == "close":
             depth, dots = max(0, depth - 1), 0
         elif kind == "end":
-            dots, items = 0, items + (token != "\n")
+            dots, items = 0, items + (piece != "\n")
         if items > MAX_ITEMS:
             fault = f"the file holds more than {MAX_ITEMS:,} keys and values"
             raise NotTomlError(

@@ -1,4 +1,4 @@
-"""`8 GiB`, `1h30m`: the texts of quantities -> whole numbers of one unit. The schema has checked how they are written."""
+"""`8 GiB`, `1h30m`: the texts of quantities -> whole numbers of one unit. The schema has checked the writing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
 def mebibytes(text: str) -> int:
-    """Return the MiB of `8 GiB` or `500 MB` (a million bytes each), rounded up: a step never gets less than was asked."""
+    """Return the MiB of `8 GiB` or `500 MB` (a million bytes each), rounded up: never less than was asked."""
     number, unit = re.fullmatch(r"([0-9.]+) ?([A-Za-z]*)B", text).groups()  # type: ignore[union-attr]
     return -int(-Fraction(number) * BYTES[unit] // MIB)
 

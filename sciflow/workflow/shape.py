@@ -1,12 +1,12 @@
 """Values of a TOML file -> what the schema has against them, in sciflow's own words.
 
-The schema says which keys there are and what each may hold. Where a rule is a pattern, its `$comment` says in words what
-is wanted, so that rule and words stand in one place.
+The schema says which keys there are and what each may hold. Where a rule is a pattern, its `$comment` says in words
+what is wanted, so that rule and words stand in one place.
 """
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import math
 from functools import cache
@@ -87,7 +87,7 @@ def _scalars(value: Any, path: Keys, faults: Faults) -> Any:
 
 
 def _scalar(value: Any, *, tab: bool) -> tuple[str, str]:
-    if isinstance(value, datetime.date | datetime.time):
+    if isinstance(value, dt.date | dt.time):
         return "is a date or time", "write it as a text, in quotes"
     if isinstance(value, float) and not math.isfinite(value):
         return f"is {value}", "write a finite number"
@@ -155,7 +155,7 @@ def _explain(error: Any, path: Keys, faults: Faults) -> Iterator[Keys]:
 
 
 def _missing(key: str, rule: dict[str, Any]) -> str:
-    if rule["type"] == "object":
+    if rule.get("type") == "object":
         return f"write a table `[{key}]`"
     return f"write `{key} = {json.dumps(rule['examples'][0], ensure_ascii=False)}`"
 
@@ -164,6 +164,8 @@ def _branches(error: Any, path: Keys, faults: Faults) -> Iterator[Keys]:
     """Explain the branch that was meant: the one of the value's own kind."""
     branches = error.validator_value
     if all(set(branch) == {"required"} for branch in branches):
+        if not isinstance(error.instance, dict):
+            return  # its kind is a fault of its own
         keys = [branch["required"][0] for branch in branches]
         # What has been left out for a fault of its own is there all the same.
         given = [key for key in keys if key in (faults.written(path) or {})]

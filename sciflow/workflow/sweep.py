@@ -64,8 +64,8 @@ def size(workflow: Workflow) -> int:
 def points(workflow: Workflow) -> Iterator[Point]:
     """Yield the points in order, the values of each in the order of `columns`, in bounded memory.
 
-    The last parameter turns fastest; a zipped group turns as one, at the place of its first member. Raises WorkflowError,
-    naming the point, where an expression has no value.
+    The last parameter turns fastest; a zipped group turns as one, at the place of its first member. Raises
+    WorkflowError, naming the point, where an expression has no value.
     """
     try:
         yield from _points(workflow.parameters, workflow.sweep, wanted=None)
@@ -100,12 +100,20 @@ def trial(parameters: Sequence[Parameter], sweep: Sweep, name: str) -> bool:
 
     Only the axes that the two depend on are turned, so this is quick however large the sweep. Raises PointError.
     """
-    kept = False
-    for _ in _points(parameters, sweep, wanted=name):
-        kept = True
-        if not name and not _may_fail(parameters, sweep):
-            break
-    return kept
+    if name:
+        # Where a column has a value at all points, it has one at those that `where` keeps: fewer axes are turned.
+        try:
+            _exhaust(_points(parameters, Sweep(zip=sweep.zip, derive=sweep.derive), wanted=name))
+        except PointError:
+            return _exhaust(_points(parameters, sweep, wanted=name))
+        return True
+    kept = _points(parameters, sweep, wanted=name)
+    return _exhaust(kept) if _may_fail(parameters, sweep) else any(True for _ in kept)
+
+
+def _exhaust(made: Iterator[Point]) -> bool:
+    """Make all the points, and say whether there was any."""
+    return sum(1 for _ in made) > 0
 
 
 def _may_fail(parameters: Sequence[Parameter], sweep: Sweep) -> bool:
@@ -128,7 +136,7 @@ def _closure(made: dict[str, expression.Expression], wanted: Sequence[str]) -> s
 
 
 def _points(parameters: Sequence[Parameter], sweep: Sweep, *, wanted: str | None) -> Iterator[Point]:
-    """Yield points; if `wanted` names a derived column (or nothing), those of the axes that it and `where` depend on."""
+    """Yield points; if `wanted` is a derived column (or empty), those of the axes that it and `where` depend on."""
     turning = axes(parameters, sweep)
     made = derivations(parameters, sweep.derive)
     kinds: dict[str, Kind] = {one.name: one.kind for one in parameters}

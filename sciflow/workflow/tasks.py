@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from sciflow.workflow.space import written
 from sciflow.workflow.spec import Keys, Placeholder, Resources, Task, Word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 RESERVED = ("inputs", "outputs", "records", "point", "seed", "task", "step", "state", "parameters", "metrics")
 RUNNERS_OWN = "SCIFLOW_"
@@ -32,8 +33,12 @@ def build(data: dict[str, Any], faults: Faults) -> tuple[Task, ...]:
     found = tuple(_task(name, table, faults) for name, table in tables.items() if "run" in table or "shell" in table)
     _order(found, faults)
     by_name = {task.name: task for task in found}
+    columns, raw = written(faults), faults.document.data
     for task in found:
-        _placeholders(task, by_name, data, faults)
+        scope = _Scope(
+            task=task, tasks=by_name, columns=columns, inputs=list(raw.get("inputs", {})), raw_tasks=raw["tasks"]
+        )
+        _placeholders(scope, faults)
     _runs_once(found, by_name, faults)
     return found
 
@@ -164,13 +169,24 @@ def _order(found: Sequence[Task], faults: Faults) -> None:
         )
 
 
-def _placeholders(task: Task, by_name: Mapping[str, Task], data: dict[str, Any], faults: Faults) -> None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Scope:
+    """What the commands of a task may name. The raw tables know also what could not be used."""
+
+    task: Task
+    tasks: Mapping[str, Task]
+    columns: Sequence[str]
+    inputs: Sequence[str]
+    raw_tasks: Mapping[str, Any]
+
+
+def _placeholders(scope: _Scope, faults: Faults) -> None:
     """Check what each placeholder names, and the list of parameters."""
+    task = scope.task
     path: Keys = ("tasks", task.name)
-    columns = written(faults)
     for index, name in enumerate(task.parameters or ()):
-        if name not in columns:
-            hint = likely(name, columns, what="parameters")
+        if name not in scope.columns:
+            hint = likely(name, scope.columns, what="parameters")
             faults.value((*path, "parameters", index), f"there is no parameter `{shown(name)}`", hint)
         elif task.gather:
             faults.value((*path, "parameters", index), f"`{task.name}` runs once, so it has no `{name}`", _ONCE)
@@ -178,58 +194,63 @@ def _placeholders(task: Task, by_name: Mapping[str, Task], data: dict[str, Any],
         key: Keys = (*path, "shell") if task.shell else (*path, "run", number)
         pieces = template.located(template.write(word))
         for piece, offset in pieces:
-            if isinstance(piece, Placeholder):
-                fault, hint = _unknown(piece, task, by_name, data, columns, faults)
-                if fault:
-                    faults.value(key, f"`{{{template.inside(piece)}}}`: {fault}", hint, offset=offset + 1)
+            fault, hint = CHECKS[piece.kind](piece, scope) if isinstance(piece, Placeholder) else FINE
+            if fault and isinstance(piece, Placeholder):
+                faults.value(key, f"`{{{template.inside(piece)}}}`: {fault}", hint, offset=offset + 1)
         if task.shell:
             _quotes(pieces, key, faults)
 
 
+# Each check returns what is wrong with a placeholder, and the fix; nothing if it can be filled.
 _ONCE = "a task that gathers reads the values of each step in `{TASK.records}`"
+FINE = ("", "")
 
 
-def _unknown(
-    piece: Placeholder,
-    task: Task,
-    by_name: Mapping[str, Task],
-    data: dict[str, Any],
-    columns: Sequence[str],
-    faults: Faults,
-) -> tuple[str, str]:
-    """Return what is wrong with a placeholder, and the fix; nothing if it can be filled."""
-    owner, name = piece.owner, piece.name
-    if piece.kind == "seed":
-        return "", ""
-    if piece.kind == "point" or (piece.kind == "parameter" and name in columns):
-        return (f"`{task.name}` runs once, over all points", _ONCE) if task.gather else ("", "")
-    if piece.kind == "parameter":
-        return "there is no such parameter", likely(name, columns, what="parameters") + f"; {template.PLAIN}"
-    if piece.kind == "input":
-        known = faults.document.data.get("inputs", {})
-        return ("", "") if name in known else ("there is no such input", likely(name, known, what="inputs"))
-    if piece.kind == "output":
-        outputs = dict(task.outputs)
-        known = outputs or data["tasks"][task.name].get("outputs", {})
-        return ("", "") if name in known else (f"`{task.name}` has no such output", likely(name, known, what="outputs"))
-    if owner not in by_name:
-        if owner in faults.document.data["tasks"]:
-            return "", ""  # what is wrong with that task has been told
-        return f"there is no task `{owner}`", likely(owner, by_name, what="tasks") + "; inputs are `{inputs.NAME}`"
-    if piece.kind == "records":
-        if owner == task.gather:
-            return "", ""
-        return f"`{task.name}` does not gather `{owner}`", f'add `gather = "{owner}"`'
+def _column(piece: Placeholder, scope: _Scope) -> tuple[str, str]:
+    if piece.kind == "parameter" and piece.name not in scope.columns:
+        hint = likely(piece.name, scope.columns, what="parameters")
+        return "there is no such parameter", f"{hint}; {template.PLAIN}"
+    return (f"`{scope.task.name}` runs once, over all points", _ONCE) if scope.task.gather else FINE
+
+
+def _input(piece: Placeholder, scope: _Scope) -> tuple[str, str]:
+    known = piece.name in scope.inputs
+    return FINE if known else ("there is no such input", likely(piece.name, scope.inputs, what="inputs"))
+
+
+def _output(piece: Placeholder, scope: _Scope) -> tuple[str, str]:
+    owner = piece.owner or scope.task.name
+    known = dict(scope.tasks[owner].outputs)
+    if piece.name in known:
+        return FINE
+    what = f"outputs of `{owner}`" if piece.owner else "outputs"
+    return f"`{owner}` has no such output", likely(piece.name, known, what=what)
+
+
+def _upstream(piece: Placeholder, scope: _Scope) -> tuple[str, str]:
+    task, owner = scope.task, piece.owner
+    if owner not in scope.tasks:
+        hint = likely(owner, scope.tasks, what="tasks") + "; inputs are `{inputs.NAME}`"
+        return FINE if owner in scope.raw_tasks else (f"there is no task `{owner}`", hint)
     if owner == task.gather:
-        return f"`{task.name}` gathers `{owner}`, of which there are many steps", f"write `{{{owner}.records}}`"
+        many = f"`{task.name}` gathers `{owner}`, of which there are many steps"
+        return FINE if piece.kind == "records" else (many, f"write `{{{owner}.records}}`")
+    if piece.kind == "records":
+        return f"`{task.name}` does not gather `{owner}`", f'add `gather = "{owner}"`'
     if owner not in task.needs:
         return f"`{task.name}` does not need `{owner}`", f'add `needs = ["{owner}"]`'
-    known = dict(by_name[owner].outputs)
-    return (
-        ("", "")
-        if name in known
-        else (f"`{owner}` has no such output", likely(name, known, what=f"outputs of `{owner}`"))
-    )
+    return _output(piece, scope)
+
+
+CHECKS: dict[str, Callable[[Placeholder, _Scope], tuple[str, str]]] = {
+    "parameter": _column,
+    "point": _column,
+    "seed": lambda _, __: FINE,
+    "input": _input,
+    "output": _output,
+    "upstream": _upstream,
+    "records": _upstream,
+}
 
 
 def _quotes(pieces: Sequence[tuple[str | Placeholder, int]], key: Keys, faults: Faults) -> None:
@@ -246,7 +267,7 @@ QUOTES = {"'": "single quotes", '"': "double quotes", "`": "backquotes"}
 
 
 def _shell_pieces(pieces: Sequence[tuple[str | Placeholder, int]]) -> Iterator[tuple[Placeholder, int, str]]:
-    """Yield each placeholder with its offset and the quotation mark it stands within, as `sh` reads the text before it."""
+    """Yield each placeholder with its offset and the quotation mark it stands in, as `sh` reads the text before."""
     quote, escaped, comment, before = "", False, False, " "
     for piece, offset in pieces:
         if isinstance(piece, Placeholder):
@@ -271,7 +292,7 @@ def _shell_pieces(pieces: Sequence[tuple[str | Placeholder, int]]) -> Iterator[t
 
 
 def _runs_once(found: Sequence[Task], by_name: Mapping[str, Task], faults: Faults) -> None:
-    """Refuse a task that runs once but needs, beside what it gathers, a task with a step for each value of something."""
+    """Refuse a task that runs once but needs, beside what it gathers, a task with many steps."""
     uses: dict[str, set[str]] = {}
     for name in order({task.name: task.needs for task in found})[0]:
         task = by_name[name]

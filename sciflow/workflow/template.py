@@ -12,7 +12,10 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 OWNED = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)\.([A-Za-z][A-Za-z0-9_-]*)")
 
 PLAIN = "write `{{` and `}}` for braces that mean themselves"
-FORMS = "a placeholder is `{parameter}`, `{inputs.NAME}`, `{outputs.NAME}`, `{TASK.OUTPUT}`, `{TASK.records}`, `{point}` or `{seed}`"
+FORMS = (
+    "a placeholder is `{parameter}`, `{inputs.NAME}`, `{outputs.NAME}`, `{TASK.OUTPUT}`, `{TASK.records}`, "
+    "`{point}` or `{seed}`"
+)
 
 
 class TemplateError(ValueError):

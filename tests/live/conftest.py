@@ -129,6 +129,12 @@ def compiled(folder, *, image=IMAGE, fails="none"):
     study.mkdir(exist_ok=True)
     (study / "train.py").write_text(SCRIPT)
     (study / "workflow.toml").write_text(WORKFLOW.format(image=image, fails=fails))
+    pinned = Path(os.environ["SCIFLOW_CACHE"]) / "workflow.lock"
+    if image and pinned.exists():  # the image is resolved and built once, for all tests
+        shutil.copy(pinned, study)
+    elif image:
+        api.compile(study / "workflow.toml", into=folder / "my bundles")
+        shutil.copy(study / "workflow.lock", pinned)
     return api.compile(study / "workflow.toml", into=folder / "my bundles").path
 
 

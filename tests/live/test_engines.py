@@ -42,7 +42,8 @@ def test_a_step_in_the_box_sees_neither_home_nor_network_nor_a_writable_bundle(p
     study.mkdir()
     (study / "peek.py").write_text(
         "import json, os\n"
-        "devices = sorted(os.listdir('/sys/class/net'))\n"
+        # /sys may show the host's devices by name; /proc/net is what this process can reach.
+        "devices = sorted(line.split(':')[0].strip() for line in open('/proc/net/dev') if ':' in line)\n"
         "def writable(path):\n"
         "    try:\n"
         "        open(path + '/x', 'w').close()\n"

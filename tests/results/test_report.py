@@ -81,6 +81,16 @@ def plain(facts, **changes):
     return Page(report.render(table.build(plan, points, steps, settled), plan, [], facts))
 
 
+def bare():
+    plan, points, steps, settled = studies.digits()
+    return table.build(plan, points, steps, settled), plan
+
+
+def spaced(facts):
+    """Return the words of a page without charts, with a space between elements."""
+    return " ".join(" ".join(plain(facts).words).split())
+
+
 def test_every_element_is_closed(digits):
     assert digits.open == []
 
@@ -160,6 +170,51 @@ def test_a_run_on_the_bare_host_is_warned_of():
 
 def test_a_run_in_a_container_is_not_warned_of(digits):
     assert "Nothing was isolated" not in digits.text
+
+
+def worker(**box):
+    """Return what a worker writes of itself, in short."""
+    return {
+        "worker": "w1", "check": "c0ffee", "start": 1_700_000_000.25, "capacity": {"cpus": 2},
+        "box": {"engine": "apptainer", "isolation": "container", "network": "none", "image": None, **box},
+        "facts": {"host": "n1", "cpu": "EPYC", "cpus": 8, "flags": ["avx", "sse"], "scheduler": {}}, "envelope": {"TZ": "UTC"},
+    }  # fmt: skip
+
+
+def test_a_worker_on_the_bare_host_is_warned_of():
+    assert "Nothing was isolated." in plain({"workers": [worker(isolation="none")]}).text
+
+
+def test_an_image_that_no_worker_entered_is_not_passed_off_as_used():
+    assert "image, not used here sha256:12" in spaced({"image": "sha256:12", "workers": [worker(isolation="none")]})
+
+
+def test_one_bare_worker_among_others_is_warned_of():
+    assert "Not all steps were isolated." in plain({"workers": [worker(), worker(isolation="none")]}).text
+
+
+def test_a_container_with_the_network_of_the_host_is_warned_of():
+    assert "The network was open." in plain({"workers": [worker(network="host")]}).text
+
+
+def test_a_shut_container_is_not_warned_of():
+    assert "warning" not in report.render(*bare(), [], {"workers": [worker()]}).split("</style>")[1]
+
+
+def test_engines_are_gathered_from_the_workers():
+    assert "engine apptainer, docker isolation container" in spaced({"workers": [worker(), worker(engine="docker")]})
+
+
+def test_processor_flags_do_not_fill_the_page():
+    assert "avx" not in plain({"workers": [worker()]}).text
+
+
+def test_what_the_machine_has_is_told_from_what_the_worker_may_use():
+    assert {"cpus", "capacity cpus"} <= set(plain({"workers": [worker()]}).words)
+
+
+def test_the_environment_of_the_steps_is_shown():
+    assert "environment of the steps TZ: UTC" in spaced({"workers": [worker()]})
 
 
 def test_a_page_without_facts_is_a_page():

@@ -1,0 +1,67 @@
+"""An expression's text -> its tokens; and the error that tells where a text cannot be meant."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sciflow.workflow.arithmetic import OPERATORS
+from sciflow.workflow.faults import shown
+
+MAX_LENGTH = 1_000
+MAX_OPERATIONS = 100  # each is a call within a call when a value is computed
+
+TOKEN = re.compile(
+    r"""
+    (?P<number> (?: [0-9]++ (?:\.[0-9]*+)? | \.[0-9]++ ) (?: [eE][+-]?[0-9]++ )? )
+  | (?P<text> '(?:[^'\\\n]|\\.)*+' | "(?:[^"\\\n]|\\.)*+" )
+  | (?P<name> [A-Za-z_][A-Za-z0-9_]*+ )
+  | (?P<sign> \*\*|//|<=|>=|==|!=|[-+*/%<>()\[\],] )
+  | (?P<space> [ \t\n]++ )
+    """,
+    re.VERBOSE,
+)
+FOREIGN = {"=": "write `==`", "&": "write `and`", "|": "write `or`", "!": "write `not`, or `!=`", "^": "write `**`"}
+
+
+class ExpressionError(ValueError):
+    """An expression cannot be meant, or has no value at a point.
+
+    `column` counts characters of the expression from 1; `hint` says what to do about it.
+    """
+
+    def __init__(self, column: int, text: str, hint: str = "") -> None:
+        super().__init__(text)
+        self.column, self.text, self.hint = column, text, hint
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A number, text, name or sign of an expression; the last one is the `end`. Columns count from 1."""
+
+    kind: str
+    text: str
+    column: int
+
+
+def split(text: str) -> list[Token]:
+    """Return the tokens, the `end` last. Raises ExpressionError."""
+    if len(text) > MAX_LENGTH:
+        raise ExpressionError(1, f"the expression has {len(text):,} characters, and may have {MAX_LENGTH:,}")
+    tokens, at = [], 0
+    while at < len(text):
+        match = TOKEN.match(text, at)
+        if not match:
+            sign = text[at]
+            fault = "this text is never closed" if sign in "'\"" else f"`{shown(sign)}` is not part of the language"
+            raise ExpressionError(at + 1, fault, FOREIGN.get(sign, ""))
+        if match.lastgroup != "space":
+            tokens.append(Token(str(match.lastgroup), match.group(), at + 1))
+        at = match.end()
+    operations = [token for token in tokens if token.text in OPERATORS or token.text in ("and", "or", "not")]
+    if len(operations) > MAX_OPERATIONS:
+        fault = f"the expression has more than {MAX_OPERATIONS} operations"
+        raise ExpressionError(
+            operations[MAX_OPERATIONS].column, fault, "name a part of it under `derive`, or write a list after `in`"
+        )
+    return [*tokens, Token("end", "", len(text) + 1)]

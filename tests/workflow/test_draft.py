@@ -1,0 +1,26 @@
+from pathlib import Path
+
+from sciflow.workflow import draft, load
+from tests.workflow.studies import full, small
+
+
+def test_a_full_workflow_is_read_back_equal(tmp_path):
+    workflow = full(tmp_path)
+    assert load.parse(draft.write(workflow), file=tmp_path / "again.toml") == workflow
+
+
+def test_what_stands_at_its_default_is_left_out():
+    assert (
+        draft.write(small("")) == 'format = 1\n\n[workflow]\nname = "study"\n\n[tasks.one]\nrun = [\n    "true",\n]\n'
+    )
+
+
+def test_parameters_keep_their_order_though_one_has_a_unit():
+    workflow = small("[parameters]\na = { values = [1], unit = 's' }\nb = [2]\nc = { values = [3], unit = 's' }\n")
+    again = load.parse(draft.write(workflow), file=Path("w.toml"))
+    assert [one.name for one in again.parameters] == ["a", "b", "c"]
+
+
+def test_an_empty_list_of_parameters_is_kept():
+    workflow = small("[tasks.two]\nrun = ['x']\nparameters = []\n")
+    assert load.parse(draft.write(workflow), file=Path("w.toml")).tasks[1].parameters == ()
