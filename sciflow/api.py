@@ -12,11 +12,10 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
+from pathlib import Path  # noqa: TC003  part of the signatures that programs look at
 from typing import TYPE_CHECKING, Any
 
 from sciflow.errors import BundleError, IncompleteError, SurroundingsError, TrustError, UsageError
@@ -70,8 +69,10 @@ def check(file: Path) -> Checked:
     pinned = lock.files(workflow, file.parent)
     plan, _ = graph.plan(workflow, pinned, [])
     tasks = plan["tasks"]
-    hours = {what: sum(task["steps"] * task["resources"][what] * task["resources"]["time_s"] for task in tasks) / 3600
-             for what in ("cpus", "gpus")}
+    hours = {
+        what: sum(task["steps"] * task["resources"][what] * task["resources"]["time_s"] for task in tasks) / 3600
+        for what in ("cpus", "gpus")
+    }
     return Checked(
         name=workflow.name,
         points=plan["points"],
@@ -84,18 +85,29 @@ def check(file: Path) -> Checked:
     )
 
 
-def _locked(workflow: Workflow, file: Path, *, update: bool, locked: bool, offline: bool, say: Say) -> tuple[Lock, tuple[str, ...]]:
+def _locked(
+    workflow: Workflow, file: Path, *, update: bool, locked: bool, offline: bool, say: Say
+) -> tuple[Lock, tuple[str, ...]]:
     """Return the lock that fits, and what changed; the lock file is written where it did not say so already."""
     from sciflow.plan import lock
 
     place = file.with_name(names.LOCK)
-    old = lock.read(place) if not update or place.exists() else None
+    try:
+        old = lock.read(place)
+    except SurroundingsError:
+        if not update:
+            raise
+        old = None
     if locked and old is None:
-        raise SurroundingsError(f"`{place}` does not exist, and --locked resolves nothing", hint="compile once without --locked")
+        raise SurroundingsError(
+            f"`{place}` does not exist, and --locked resolves nothing", hint="compile once without --locked"
+        )
     new = lock.resolve(workflow, file.parent, old, update=update, offline=offline or locked, progress=say)
     changes = tuple(lock.differences(old or lock.Lock(), new))
     if locked and changes:
-        raise SurroundingsError(f"`{place}` no longer fits:\n  " + "\n  ".join(changes), hint="compile without --locked to write it anew")
+        raise SurroundingsError(
+            f"`{place}` no longer fits:\n  " + "\n  ".join(changes), hint="compile without --locked to write it anew"
+        )
     if old is None or changes:
         _replace(place, lock.text(new))
     return new, changes if old else ()
@@ -103,18 +115,27 @@ def _locked(workflow: Workflow, file: Path, *, update: bool, locked: bool, offli
 
 def _replace(place: Path, text: str) -> None:
     """Write a file whole or not at all."""
+    part = place.with_name(f".{place.name}.{os.getpid()}.part")
     try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=place.parent, prefix=".", delete=False) as stream:
-            stream.write(text)
-        Path(stream.name).chmod(0o644)
-        os.replace(stream.name, place)
+        part.write_text(text, encoding="utf-8")
+        part.chmod(0o644)
+        part.replace(place)
     except OSError as error:
         raise SurroundingsError(f"`{place}` cannot be written: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def compile(  # noqa: A001  the verb's name, in a namespace of its own
-    file: Path, *, into: Path | None = None, update: bool = False, locked: bool = False, offline: bool = False, fat: bool = False,
-    key: str | None = None, say: Say = silent,
+    file: Path,
+    *,
+    into: Path | None = None,
+    update: bool = False,
+    locked: bool = False,
+    offline: bool = False,
+    fat: bool = False,
+    key: str | None = None,
+    say: Say = silent,
 ) -> Compiled:
     """Compile a workflow file into a bundle below `into` (`bundles` beside the file, if left out).
 
@@ -142,7 +163,11 @@ def compile(  # noqa: A001  the verb's name, in a namespace of its own
     }
     say(f"{plan['points']} points, {sum(task['steps'] for task in plan['tasks'])} steps")
     content = emit.Content(
-        plan=plan, rows=(dict(zip(columns, row, strict=True)) for row in sweep.points(workflow)), texts=texts, lock=pinned, folder=file.parent
+        plan=plan,
+        rows=(dict(zip(columns, row, strict=True)) for row in sweep.points(workflow)),
+        texts=texts,
+        lock=pinned,
+        folder=file.parent,
     )
     path = emit.write(content, into or file.parent / "bundles", signer)
     if fat:
@@ -185,11 +210,11 @@ def carry(path: Path, *, say: Say = silent) -> None:
             part = target.with_name(f".{os.getpid()}.part")
             shutil.copyfile(source, part)
             part.chmod(0o644)
-            os.replace(part, target)
+            part.replace(target)
 
 
 def fetch(path: Path, *, engine: str | None = None, say: Say = silent) -> str:
-    """Make a bundle's image present on this machine, for one engine or the first that works; return the engine's name."""
+    """Make a bundle's image present on this machine, for one engine or the first that works; return its name."""
     from sciflow.bundle import folder
 
     bundle = folder.read(path)
@@ -207,16 +232,27 @@ def _engine(bundle: Bundle, engine: str | None) -> str:
 
 def _refuse_changed(path: Path) -> None:
     """Raise BundleError, naming what changed, unless a bundle is what was sealed. Who sealed it is not asked."""
+    from sciflow.bundle import folder
     from sciflow.bundle import verify as verdicts
 
+    folder.expect(path)
     found = verdicts.judge(path)
     if found.code == names.EXIT_CHANGED:
-        raise BundleError("\n".join(found.lines()), hint="copy the bundle again from where it is whole, or compile it anew")
+        raise BundleError(
+            "\n".join(found.lines()), hint="copy the bundle again from where it is whole, or compile it anew"
+        )
 
 
-def run(  # noqa: PLR0917
-    path: Path, run_name: str = names.DEFAULT_RUN, *, engine: str | None = None, jobs: int | None = None, now: bool = False,
-    failed: bool = False, points: Sequence[int] = (), say: Say = silent,
+def run(
+    path: Path,
+    run_name: str = names.DEFAULT_RUN,
+    *,
+    engine: str | None = None,
+    jobs: int | None = None,
+    now: bool = False,
+    failed: bool = False,
+    points: Sequence[int] = (),
+    say: Say = silent,
 ) -> tuple[Path, int]:
     """Run what remains of a bundle here; return the run's folder and the runner's exit code (0 done, 5 incomplete, …).
 
@@ -226,15 +262,26 @@ def run(  # noqa: PLR0917
 
     _refuse_changed(path)
     bundle = folder.read(path)
+    place = bundle.run(run_name)
     chosen = _engine(bundle, engine)
     _image(bundle, chosen, say)
-    words = [sys.executable, "-I", "-B", str(path / names.RUNNER / "__main__.py"), "run", "--run", run_name, "--engine", chosen]
+    words = [
+        sys.executable,
+        "-I",
+        "-B",
+        str(path / names.RUNNER / "__main__.py"),
+        "run",
+        "--run",
+        run_name,
+        "--engine",
+        chosen,
+    ]
     words += [*(["-j", str(jobs)] if jobs else []), *(["--now"] if now else []), *(["--failed"] if failed else [])]
     words += [word for point in points for word in ("--point", str(point))]
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL)
     while True:
         try:
-            return bundle.run(run_name), process.wait()
+            return place, process.wait()
         except KeyboardInterrupt:
             continue  # the runner had the same signal, and ends its steps in order
 
@@ -249,15 +296,25 @@ def submit(path: Path, *, say: Say = silent) -> int:
     logs = bundle.run() / names.LOGS
     logs.mkdir(parents=True, exist_ok=True)
     try:
-        answer = rounds.ask(["sbatch", "--parsable", f"--output={str(logs).replace('%', '%%')}/launch-%j.log", str(path.resolve() / names.LAUNCHER)],
-                            tries=rounds.SBATCH_TRIES)
+        answer = rounds.ask(
+            [
+                "sbatch",
+                "--parsable",
+                f"--output={str(logs).replace('%', '%%')}/launch-%j.log",
+                str(path.resolve() / names.LAUNCHER),
+            ],
+            tries=rounds.SBATCH_TRIES,
+        )
     except rounds.SlurmError as error:
         raise SurroundingsError(str(error)) from error
     return int(answer.strip().split(";")[0])
 
 
 def status(path: Path, run_name: str = names.DEFAULT_RUN) -> dict[str, Any]:
-    """Count what is on record: {"steps", "tasks": {task: {"steps", state: n}}, "rounds", "jobs": those Slurm still has}."""
+    """Count what is on record: {"steps", "tasks": {task: {"steps", state: n}}, "rounds", "jobs"}.
+
+    `jobs` are those of the last round that Slurm still has.
+    """
     from sciflow.bundle import folder
     from sciflow.runner import records
 
@@ -284,7 +341,7 @@ def logs(path: Path, step: str | None = None, run_name: str = names.DEFAULT_RUN)
     if step is None:
         return [record for _, record in sorted(settled.items()) if record["state"] not in (names.DONE, names.SKIPPED)]
     task, _, number = step.partition("/")
-    record = settled.get((task, int(number))) if number.isdigit() else None
+    record = settled.get((task, int(number))) if number.isdecimal() else None
     if record is None:
         known = ", ".join(f"{entry['name']}/0…{entry['steps'] - 1}" for entry in bundle.plan["tasks"])
         raise UsageError(f"run `{run_name}` has no record of a step `{step}`", hint=f"the steps are {known}")
@@ -296,7 +353,9 @@ def _tables(bundle: Bundle, run_name: str) -> tuple[Any, Mapping[str, Any]]:
 
     settled, more = bundle.settled(run_name)
     if not settled:
-        raise IncompleteError(f"run `{run_name}` of `{bundle.path}` has no records yet", hint="`sciflow run` makes them")
+        raise IncompleteError(
+            f"run `{run_name}` of `{bundle.path}` has no records yet", hint="`sciflow run` makes them"
+        )
     return table.build(bundle.plan, bundle.points(), bundle.steps().of, settled), more
 
 
@@ -350,17 +409,24 @@ class Replayed:
 
 
 def replay(
-    path: Path, run_name: str = names.DEFAULT_RUN, *, points: Sequence[int] = (), count: int | None = None, engine: str | None = None,
-    trust: Path | None = None, say: Say = silent,
+    path: Path,
+    run_name: str = names.DEFAULT_RUN,
+    *,
+    points: Sequence[int] = (),
+    count: int | None = None,
+    engine: str | None = None,
+    trust: Path | None = None,
+    say: Say = silent,
 ) -> Replayed:
     """Run a verified bundle again, into a new run, and compare every output and metric with an earlier one.
 
     All of it, or only some `points`, or `count` of them chosen by the bundle's id. The earlier run is not touched.
-    Raises BundleError or TrustError before anything is run, IncompleteError where the earlier run has nothing to compare.
+    Raises BundleError or TrustError before anything is run, IncompleteError where the earlier run has no result.
     """
     from sciflow.bundle import folder
     from sciflow.results import compare
 
+    folder.expect(path)
     found = verify(path, trust)
     if found.code == names.EXIT_CHANGED:
         raise BundleError("\n".join(found.lines()))
@@ -371,6 +437,9 @@ def replay(
     if not any(record["state"] == names.DONE for record in before.values()):
         raise IncompleteError(f"run `{run_name}` has no result to compare with", hint="`sciflow run` makes one")
     steps = bundle.steps()
+    for point in points:
+        if not 0 <= point < steps.points:
+            raise UsageError(f"there are points 0 to {steps.points - 1}, and no {point}")
     if count is not None:
         points = sample(bundle.id, steps.points, count)
     number = 1
@@ -384,10 +453,25 @@ def replay(
     items = compare.compare(bundle.plan, steps.of, before, after, chosen=wanted)
     surroundings = _surroundings(more["workers"], again["workers"])
     replayed = Replayed(run=place, items=tuple(items), verdict=compare.verdict(items), surroundings=surroundings)
-    _replace(place / "replay.json", json.dumps({
-        "bundle": bundle.id, "against": run_name, "points": list(points) or "all", "surroundings": list(surroundings),
-        "verdict": str(replayed.verdict), "items": [[item.what, item.status, item.a, item.b] for item in items if item.status != compare.IDENTICAL],
-    }, indent=1, sort_keys=True, default=str) + "\n")
+    _replace(
+        place / "replay.json",
+        json.dumps(
+            {
+                "bundle": bundle.id,
+                "against": run_name,
+                "points": list(points) or "all",
+                "surroundings": list(surroundings),
+                "verdict": str(replayed.verdict),
+                "items": [
+                    [item.what, item.status, item.a, item.b] for item in items if item.status != compare.IDENTICAL
+                ],
+            },
+            indent=1,
+            sort_keys=True,
+            default=str,
+        )
+        + "\n",
+    )
     return replayed
 
 
@@ -404,18 +488,28 @@ def _surroundings(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[
         return found
 
     lines = []
-    for what, path in (("engine", ("box", "engine")), ("architecture", ("facts", "machine")), ("processor", ("facts", "cpu")),
-                       ("processor flags", ("facts", "flags")), ("kernel", ("facts", "kernel"))):
+    for what, path in (
+        ("engine", ("box", "engine")),
+        ("architecture", ("facts", "machine")),
+        ("processor", ("facts", "cpu")),
+        ("processor flags", ("facts", "flags")),
+        ("kernel", ("facts", "kernel")),
+    ):
         old, new = seen(before, *path), seen(after, *path)
         if old != new:
-            lines.append(f"another {what}" + ("" if what == "processor flags" else f": {', '.join(sorted(old))} -> {', '.join(sorted(new))}"))
+            lines.append(
+                f"another {what}"
+                + ("" if what == "processor flags" else f": {', '.join(sorted(old))} -> {', '.join(sorted(new))}")
+            )
     return tuple(lines)
 
 
 def init(folder: Path) -> Path:
     """Write a small study that runs at once into a folder that is empty or new; return it. Raises UsageError."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"`{folder}` is there already and is not empty", hint="name a new folder: `sciflow init study`")
+        raise UsageError(
+            f"`{folder}` is there already and is not empty", hint="name a new folder: `sciflow init study`"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for entry in sorted(resources.files("sciflow").joinpath("starter").iterdir(), key=lambda entry: entry.name):
@@ -432,7 +526,9 @@ def schema(name: str = "workflow-1") -> str:
     """Return one of the published JSON Schemas, as text: workflow-1, lock-1, manifest-1, plan-1, record-1."""
     file = resources.files("sciflow").joinpath("schemas", f"{name}.json")
     if not file.is_file():
-        raise UsageError(f"there is no schema `{name}`", hint="the schemas are workflow-1, lock-1, manifest-1, plan-1, record-1")
+        raise UsageError(
+            f"there is no schema `{name}`", hint="the schemas are workflow-1, lock-1, manifest-1, plan-1, record-1"
+        )
     return file.read_text(encoding="utf-8")
 
 
@@ -440,4 +536,7 @@ def doctor() -> list[dict[str, Any]]:
     """Try every engine and tool on this machine: [{"part", "works", "version", "advice"}]."""
     from sciflow import containers
 
-    return [{"part": name, "works": probe.works, "version": probe.version, "advice": probe.advice} for name, probe in containers.probes()]
+    return [
+        {"part": name, "works": probe.works, "version": probe.version, "advice": probe.advice}
+        for name, probe in containers.probes()
+    ]

@@ -17,7 +17,7 @@ def _answers(*words):
 
 
 @functools.cache
-def missing(part):
+def missing(part):  # noqa: PLR0911  an answer a part
     """Return what a part of the test bed lacks, or nothing."""
     if part == "apptainer":
         return "" if _answers("apptainer", "--version") else "apptainer is not installed"
@@ -34,7 +34,11 @@ def missing(part):
     if part == "slurm":
         return "" if _answers("scontrol", "ping") and shutil.which("sbatch") else "no Slurm answers"
     if part == "mmdebstrap":
-        return "" if shutil.which("mmdebstrap") and shutil.which("mksquashfs") else "mmdebstrap or mksquashfs is not installed"
+        return (
+            ""
+            if shutil.which("mmdebstrap") and shutil.which("mksquashfs")
+            else "mmdebstrap or mksquashfs is not installed"
+        )
     if part == "cron":
         return "" if shutil.which("crontab") else "cron is not installed"
     if part == "nix":

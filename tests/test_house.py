@@ -74,7 +74,14 @@ def test_the_runner_needs_the_standard_library_alone(room):
 
 
 def test_the_runner_is_written_in_python_3_6():
-    words = [sys.executable, "-m", "vermin", "-q", "-t=3.6-", "--violations", "--eval-annotations", "--no-tips"]
+    words = [
+        Path(sys.executable).with_name("vermin"),
+        "-q",
+        "-t=3.6-",
+        "--violations",
+        "--eval-annotations",
+        "--no-tips",
+    ]
     found = subprocess.run([*words, str(PACKAGE / "runner")], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
 

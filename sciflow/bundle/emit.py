@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-import os
+import errno
+import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sciflow.runner
 from sciflow.bundle.seal import Key, seal
 from sciflow.errors import SurroundingsError
-from sciflow.plan.lock import Lock, LockedFile
-from sciflow.runner import names, points
+from sciflow.plan.lock import COMPILING
+from sciflow.runner import facts, names, points
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sciflow.plan.lock import Lock, LockedFile
 
 FILE_MODE, PROGRAM_MODE, FOLDER_MODE = 0o644, 0o755, 0o755
 PROGRAMS = (names.LAUNCHER, names.VERIFIER)
 VERIFIER_ROOMS = ("ed25519", "tree", "verdict")
+OWNER = "owner.json"
 RUNNER = Path(sciflow.runner.__file__).parent
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Content:
-    """What a bundle will hold: its plan, its points' lines, text files by path, and the folder code and inputs come from."""
+    """What a bundle will hold: plan, points, texts by path, and what the lock names, copied from `folder`."""
 
     plan: Mapping[str, Any]
     rows: Iterable[Mapping[str, Any]]
@@ -41,11 +47,13 @@ def verifier() -> str:
 
 
 def _copy(source: Path, target: Path, wanted: LockedFile) -> None:
-    """Copy a file and hold the copy to its lock: what was pinned is what is carried, though the source may change meanwhile."""
+    """Copy a file and hold the copy to its lock: what was pinned is what is carried, whatever happens to the source."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
     if names.digest_file(target)[0] != wanted.sha256:
-        raise SurroundingsError(f"`{source}` changed while it was compiled", hint="compile again once nothing writes to it")
+        raise SurroundingsError(
+            f"`{source}` changed while it was compiled", hint="compile again once nothing writes to it"
+        )
     target.chmod(PROGRAM_MODE if wanted.executable else FILE_MODE)
 
 
@@ -84,9 +92,38 @@ def manifest(root: Path, name: str) -> bytes:
     files = []
     for path in sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()):
         sha256, size = names.digest_file(root / path)
-        files.append({"path": path, "size": size, "mode": f"{(root / path).stat().st_mode & 0o7777:04o}", "sha256": sha256})
+        files.append(
+            {"path": path, "size": size, "mode": f"{(root / path).stat().st_mode & 0o7777:04o}", "sha256": sha256}
+        )
     document = {"format": names.FORMAT, "kind": "bundle", "name": name, "files": files}
     return str(names.canonical(document)).encode("utf-8")
+
+
+def _place(part: Path, target: Path, sealed: str) -> None:
+    """Give a bundle its name; where that very bundle stands already, only the seal is added to it."""
+    try:
+        if not (target / names.MANIFEST).exists():
+            part.rename(target)
+            return
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        if not (target / names.MANIFEST).exists():  # else another compiler was first, with the same bundle
+            text = f"`{target}` stands where the bundle should go, and is none"
+            raise SurroundingsError(text, hint="move it away, and compile again") from error
+    (target / names.SEALS).mkdir(exist_ok=True)
+    (part / sealed).replace(target / sealed)
+
+
+def _clear_left(into: Path) -> None:
+    """Remove what compilers of this machine that were killed have left in a folder."""
+    for aside in into.glob(COMPILING + "*"):
+        try:
+            owner = json.loads((aside / OWNER).read_text(encoding="utf-8"))
+            if facts.gone(owner):
+                shutil.rmtree(aside, ignore_errors=True)
+        except (OSError, ValueError, TypeError):
+            continue  # just being made, or being removed
 
 
 def write(content: Content, into: Path, key: Key) -> Path:
@@ -98,10 +135,14 @@ def write(content: Content, into: Path, key: Key) -> Path:
     name = content.plan["name"]
     try:
         into.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=".compiling-", dir=into))
+        _clear_left(into)
+        aside = Path(tempfile.mkdtemp(prefix=COMPILING, dir=into))
     except OSError as error:
         raise SurroundingsError(f"`{into}` cannot be written: {error.strerror}") from error
+    part = aside / "bundle"
     try:
+        (aside / OWNER).write_text(json.dumps(facts.owner()), encoding="utf-8")
+        part.mkdir()
         _fill(content, part)
         listed = manifest(part, name)
         (part / names.MANIFEST).write_bytes(listed)
@@ -112,13 +153,9 @@ def write(content: Content, into: Path, key: Key) -> Path:
             file.chmod(FILE_MODE)
         (part / names.SEALS).chmod(FOLDER_MODE)
         target = into / f"{name}-{names.digest(listed)[:12]}"
-        if (target / names.MANIFEST).exists():
-            (target / names.SEALS).mkdir(exist_ok=True)
-            os.replace(part / path, target / path)
-        else:
-            part.rename(target)
+        _place(part, target, path)
     except OSError as error:
         raise SurroundingsError(f"`{error.filename or into}`: {error.strerror}") from error
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
     return target

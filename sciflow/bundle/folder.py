@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sciflow.errors import BundleError, SurroundingsError, UsageError
 from sciflow.runner import names, points, records
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sciflow.runner.points import Steps
 
 Settled = Mapping[tuple[str, int], Mapping[str, Any]]
 
@@ -26,7 +30,7 @@ class Bundle:
         """Yield every point's values, in order."""
         yield from points.read(str(self.path), self.plan)
 
-    def steps(self) -> points.Steps:
+    def steps(self) -> Steps:
         """Return which steps the points call for."""
         return points.Steps(self.plan, self.points())
 
@@ -37,26 +41,40 @@ class Bundle:
         return self.path / names.RUNS / name
 
     def settled(self, name: str = names.DEFAULT_RUN) -> tuple[Settled, Mapping[str, Any]]:
-        """Return the records that count, by (task, step), and {"workers", "attempts"}. Raises BundleError if one is torn."""
+        """Return the records that count, by (task, step), and {"workers", "attempts"}.
+
+        Raises BundleError if one is torn.
+        """
         run = str(self.run(name))
         try:
             return records.settle(run, records.read(run))  # type: ignore[no-any-return]
         except records.TornError as error:
-            raise BundleError(str(error), hint="a segment was changed after it was written; restore it, or remove the run") from error
+            raise BundleError(
+                str(error), hint="a segment was changed after it was written; restore it, or remove the run"
+            ) from error
         except OSError as error:
             raise SurroundingsError(f"`{error.filename}`: {error.strerror}") from error
 
 
+def expect(path: Path) -> None:
+    """Raise UsageError where there is no bundle at all: somebody has mistyped its name."""
+    if not (path / names.MANIFEST).is_file():
+        raise UsageError(
+            f"`{path}` is not a bundle: it holds no {names.MANIFEST}",
+            hint="`sciflow compile workflow.toml` prints the path of the bundle it writes",
+        )
+
+
 def read(path: Path) -> Bundle:
     """Open a bundle. Raises UsageError where there is none, BundleError where its plan or manifest cannot be read."""
-    if not (path / names.MANIFEST).is_file():
-        raise UsageError(f"`{path}` is not a bundle: it holds no {names.MANIFEST}",
-                         hint="`sciflow compile workflow.toml` prints the path of the bundle it writes")
+    expect(path)
     try:
         identity, _ = names.digest_file(path / names.MANIFEST)
         plan = json.loads((path / names.PLAN).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BundleError(f"`{path / names.PLAN}` cannot be read: {error}", hint="`sciflow verify` says what has changed") from error
+        raise BundleError(
+            f"`{path / names.PLAN}` cannot be read: {error}", hint="`sciflow verify` says what has changed"
+        ) from error
     if not isinstance(plan, dict) or plan.get("format") != names.FORMAT:
         raise BundleError(f"`{path / names.PLAN}` is not a plan in format {names.FORMAT}")
     return Bundle(path=path, id=identity, plan=plan)

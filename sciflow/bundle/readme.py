@@ -1,9 +1,11 @@
-"""Write a bundle's README: what it is, how to run, verify and replay it, for a person who has never heard of sciflow."""
+"""Write a bundle's README: what it is, how to run, verify and replay it, for one who has never heard of sciflow."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PAGE = """\
 # {title}
@@ -28,8 +30,8 @@ What happens is kept in `runs/main`: records in `segments/`, files in `outputs/`
 
     python3 -I verify.py         # or, from your own copy of that file:  python3 -I verify.py THIS_FOLDER
 
-It names every file that is not as it was sealed, and says whether somebody whose key you trust has sealed it. To judge a
-bundle from a stranger, use your own copy of `verify.py` or `sciflow verify`, never the one that came with it.
+It names every file that is not as it was sealed, and says whether somebody whose key you trust has sealed it. To judge
+a bundle from a stranger, use your own copy of `verify.py` or `sciflow verify`, never the one that came with it.
 
 ## Replay it
 
@@ -44,8 +46,11 @@ def _tasks(plan: Mapping[str, Any]) -> str:
     for task in plan["tasks"]:
         wants = task["resources"]
         gpus = f", {wants['gpus']} GPU" if wants["gpus"] else ""
-        depends = ", ".join(f"`{name}`" for name in task["uses"]) or (f"all of `{task['gather']}`" if task["gather"] else "nothing: it runs once")
-        rows.append(f"| `{task['name']}` | {task['steps']} | {depends} | {wants['cpus']} cpu, {wants['memory_mib']} MiB{gpus}, {wants['time_s']} s |")
+        depends = ", ".join(f"`{name}`" for name in task["uses"]) or (
+            f"all of `{task['gather']}`" if task["gather"] else "nothing: it runs once"
+        )
+        each = f"{wants['cpus']} cpu, {wants['memory_mib']} MiB{gpus}, {wants['time_s']} s"
+        rows.append(f"| `{task['name']}` | {task['steps']} | {depends} | {each} |")
     return "\n".join(rows)
 
 

@@ -7,7 +7,10 @@ stand in `allowed_signers` beside it, in OpenSSH's own format, so that `ssh-keyg
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
+import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +21,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sciflow.errors import SurroundingsError, UsageError
 from sciflow.runner import names, verdict
 
-PRIVATE_MODE = 0o600
 DEFAULT = "default"
+KEY_BYTES = 32  # RFC 8032 §5.1.5
+PLAIN = re.compile(r"[^\W_][\w.@+-]{0,63}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,17 +62,21 @@ def key_file(name: str) -> Path:
 
 def new(name: str = DEFAULT) -> Key:
     """Make a key and trust it under its name. Raises UsageError where one of that name stands already."""
+    _plain(name)
     file = key_file(name)
-    if file.exists():
-        raise UsageError(f"a key named `{name}` stands already, in `{file}`", hint="choose another name")
     private = Ed25519PrivateKey.generate()
-    pem = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    pem = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Made with its mode, not given it afterwards: nobody can read it in between.
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_MODE)
-        with os.fdopen(descriptor, "wb") as stream:
+        # Made with mode 0600, not given it afterwards: nobody can read it in between.
+        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".") as stream:
             stream.write(pem)
+            stream.flush()
+            os.link(stream.name, file)  # whole, and only if no other process was first
+    except FileExistsError as error:
+        raise UsageError(f"a key named `{name}` stands already, in `{file}`", hint="choose another name") from error
     except OSError as error:
         raise SurroundingsError(f"`{file}`: {error.strerror}") from error
     key = Key(private=private, file=file)
@@ -82,39 +90,71 @@ def load(chosen: str | None = None) -> Key:
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise SurroundingsError(f"the key `{file}` cannot be read: {error.strerror}",
-                                hint="`sciflow key new` makes one; `sciflow key ls` lists those you have") from error
+        raise SurroundingsError(
+            f"the key `{file}` cannot be read: {error.strerror}",
+            hint="`sciflow key new` makes one; `sciflow key ls` lists those you have",
+        ) from error
     try:
-        read = serialization.load_ssh_private_key if data.startswith(b"-----BEGIN OPENSSH") else serialization.load_pem_private_key
+        read = (
+            serialization.load_ssh_private_key
+            if data.startswith(b"-----BEGIN OPENSSH")
+            else serialization.load_pem_private_key
+        )
         private = read(data, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise SurroundingsError(f"`{file}` is no private key that can be read: {error}",
-                                hint="wanted: an Ed25519 key in PEM or OpenSSH form, without a passphrase") from error
+        raise SurroundingsError(
+            f"`{file}` is no private key that can be read: {error}",
+            hint="wanted: an Ed25519 key in PEM or OpenSSH form, without a passphrase",
+        ) from error
     if not isinstance(private, Ed25519PrivateKey):
-        raise SurroundingsError(f"`{file}` is a key of another kind", hint="seals are made with Ed25519: `sciflow key new`")
+        raise SurroundingsError(
+            f"`{file}` is a key of another kind", hint="seals are made with Ed25519: `sciflow key new`"
+        )
     return Key(private=private, file=file)
 
 
 def own(chosen: str | None) -> tuple[Key, bool]:
     """Return the key to seal with, and whether it had to be made: the first compile of a user makes the default key."""
     if chosen is None and not key_file(DEFAULT).exists():
-        return new(), True
+        with contextlib.suppress(UsageError):  # another compile has just made it
+            return new(), True
     return load(chosen), False
+
+
+def _public(line: str) -> str:
+    """Return a public key as `ssh-ed25519 AAAA…`, its comment left out. Raises UsageError."""
+    kind, _, rest = line.strip().partition(" ")
+    encoded = rest.strip().partition(" ")[0]
+    try:
+        blob = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        blob = b""
+    # Signers are told apart by the last 32 bytes alone, so that nothing else may stand before them than what is due.
+    if kind != "ssh-ed25519" or blob != verdict.ssh_blob(blob[-KEY_BYTES:]):
+        raise UsageError("a public key reads `ssh-ed25519 AAAA…`", hint="`sciflow key ls` prints yours in this form")
+    return f"{kind} {encoded}"
+
+
+def _plain(name: str) -> None:
+    """Refuse a name that could be a path, or that would read as something else in `allowed_signers`."""
+    if not PLAIN.fullmatch(name):
+        raise UsageError(
+            f"a signer's name is one plain word, not `{name}`",
+            hint="letters, digits and . _ @ + - in it, the first a letter or a digit",
+        )
 
 
 def trust(line: str, name: str) -> Path:
     """Trust a public key (`ssh-ed25519 …`) under a name; return the file that says so. Raises UsageError."""
-    parts = line.split()
-    if len(parts) < 2 or parts[0] != "ssh-ed25519":  # noqa: PLR2004  kind and key
-        raise UsageError("a public key reads `ssh-ed25519 AAAA…`", hint="`sciflow key ls` prints yours in this form")
-    if not name or any(character.isspace() or character in '*?,"' for character in name):
-        raise UsageError(f"a signer's name is one plain word, not `{name}`")
+    public = _public(line)
+    _plain(name)
     file = home() / "allowed_signers"
-    entry = f'{name} namespaces="{verdict.NAMESPACE}" ssh-ed25519 {parts[1]}\n'
+    entry = f'{name} namespaces="{verdict.NAMESPACE}" {public}\n'
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         known = file.read_text(encoding="utf-8") if file.exists() else ""
-        if entry not in known:
+        known += "\n" if known and not known.endswith("\n") else ""  # somebody's editor may have left it out
+        if entry not in known.splitlines(keepends=True):
             part = file.with_suffix(".part")
             part.write_text(known + entry, encoding="utf-8")
             part.replace(file)
@@ -125,14 +165,12 @@ def trust(line: str, name: str) -> Path:
 
 def revoke(line: str) -> Path:
     """Refuse a public key from now on, whoever vouches for it; return the file that says so."""
+    public = _public(line)
     file = home() / "revoked_keys"
-    parts = line.split()
-    if len(parts) < 2 or parts[0] != "ssh-ed25519":  # noqa: PLR2004  kind and key
-        raise UsageError("a public key reads `ssh-ed25519 AAAA…`", hint="`sciflow key ls` prints yours in this form")
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with file.open("a", encoding="utf-8") as stream:
-            stream.write(f"{parts[0]} {parts[1]}\n")
+            stream.write(f"{public}\n")
     except OSError as error:
         raise SurroundingsError(f"`{file}`: {error.strerror}") from error
     return file
@@ -146,19 +184,23 @@ def keys() -> list[Key]:
 def seal(manifest: bytes, name: str, key: Key) -> tuple[str, bytes]:
     """Sign a manifest; return the seal's path in the bundle and its bytes.
 
-    Ed25519 is deterministic (RFC 8032) and no time is said, so the same key seals the same manifest with the same bytes.
+    Ed25519 is deterministic (RFC 8032) and no time is said: the same key seals the same manifest with the same bytes.
     """
-    statement = names.canonical({
-        "_type": verdict.STATEMENT,
-        "subject": [{"name": names.MANIFEST, "digest": {"sha256": names.digest(manifest)}}],
-        "predicateType": verdict.PREDICATE,
-        "predicate": {"name": name, "key": base64.b64encode(key.public).decode("ascii")},
-    }).encode("utf-8")
+    statement = names.canonical(
+        {
+            "_type": verdict.STATEMENT,
+            "subject": [{"name": names.MANIFEST, "digest": {"sha256": names.digest(manifest)}}],
+            "predicateType": verdict.PREDICATE,
+            "predicate": {"name": name, "key": base64.b64encode(key.public).decode("ascii")},
+        }
+    ).encode("utf-8")
     signature = key.private.sign(verdict.pre_authentication(verdict.PAYLOAD_TYPE, statement))
     keyid = verdict.key_id(key.public)
-    envelope = names.canonical({
-        "payloadType": verdict.PAYLOAD_TYPE,
-        "payload": base64.b64encode(statement).decode("ascii"),
-        "signatures": [{"keyid": keyid, "sig": base64.b64encode(signature).decode("ascii")}],
-    })
+    envelope = names.canonical(
+        {
+            "payloadType": verdict.PAYLOAD_TYPE,
+            "payload": base64.b64encode(statement).decode("ascii"),
+            "signatures": [{"keyid": keyid, "sig": base64.b64encode(signature).decode("ascii")}],
+        }
+    )
     return f"{names.SEALS}/{keyid[:16]}.dsse.json", envelope.encode("utf-8")

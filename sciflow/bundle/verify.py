@@ -16,7 +16,7 @@ def judge(bundle: Path, trust: Path | None = None) -> verdict.Verdict:
     default = Path(verdict.default_trust())
     chosen = trust or (default if default.exists() else None)
     try:
-        return verdict.judge(str(bundle), str(chosen) if chosen else None, verdict.utc())
+        return verdict.judge(str(bundle), str(chosen) if chosen else None, verdict.utc())  # type: ignore[no-any-return]
     except tree.Refused as error:
         raise SurroundingsError(f"`{chosen}`: {error}") from error
     except OSError as error:

@@ -1,72 +1,23 @@
-"""The commands: each reads its words, calls one verb of the api, and prints the answer; the last line is the thing itself."""
+"""The commands: each reads its words, calls one verb of the api, and prints the answer: last, the thing itself."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from sciflow import __version__, api
+from sciflow import api
+from sciflow.cli.group import command, engine_option, run_option, trust_option
 from sciflow.cli.show import answer, on_terminal, table, talk
 from sciflow.runner import names
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 FOLDER = click.Path(path_type=Path, file_okay=False)
 WORKFLOW_FILE = click.Path(path_type=Path, dir_okay=False)
-SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
-CODES = """Exit codes: 0 ok · 1 the answer is no · 2 the words or the workflow · 3 the surroundings · 4 the bundle is not what
-was sealed · 5 incomplete · 6 no trusted seal · 70 a fault of sciflow's own · 75 outside hours · 130 interrupted."""
-
-
-class Grouped(click.Group):
-    """The list of commands stands in the order of a study's life, not of the alphabet."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
-        """Return the commands in the order they were made."""
-        return list(self.commands)
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        """Name the nearest command where one was mistyped."""
-        import difflib
-
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            near = difflib.get_close_matches(args[0], self.commands, n=1)
-            if near and "Did you mean" not in error.message:
-                error.message += f" Did you mean '{near[0]}'?"
-            raise
-
-
-@click.group(cls=Grouped, context_settings=SETTINGS, epilog=CODES)
-@click.version_option(__version__, message="sciflow %(version)s")
-def sciflow() -> None:
-    """A compiler for computational experiments: one TOML workflow in, one signed bundle out, that runs anywhere.
-
-    Example: sciflow init study && cd study && sciflow run workflow.toml
-    """
-
-
-def command(name: str | None = None) -> Callable[[Callable[..., Any]], click.Command]:
-    """Register a command, with the options that all of them take."""
-
-    def register(function: Callable[..., Any]) -> click.Command:
-        made = sciflow.command(name)(function)
-        made.params += [
-            click.Option(["--json", "as_json"], is_flag=True, help="Answer with one JSON object."),
-            click.Option(["-q", "--quiet"], is_flag=True, help="No talk on stderr."),
-        ]
-        return made
-
-    return register
-
-
-run_option = click.option("--run", "run_name", default=names.DEFAULT_RUN, show_default=True, metavar="NAME", help="Which run of the bundle.")
-engine_option = click.option("--engine", metavar="E", help="apptainer, docker or host, instead of the first that works.")
-trust_option = click.option("--trust", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-                            help="An allowed_signers file, instead of your own.")
 
 
 @command()
@@ -90,31 +41,59 @@ def check(file: Path, *, as_json: bool, quiet: bool) -> None:
     """
     found = api.check(file)
     say = talk(quiet=quiet)
-    say(f"cpu-hours at most {found.cpu_hours:.1f}, gpu-hours {found.gpu_hours:.1f}, longest path {found.longest_path_s} s")
+    say(
+        f"cpu-hours at most {found.cpu_hours:.1f}, gpu-hours {found.gpu_hours:.1f}, "
+        f"longest path {found.longest_path_s} s"
+    )
     say(f"largest step {found.peak_memory_mib} MiB, inputs {found.input_bytes / 1e6:.1f} MB")
     for task, count in found.steps.items():
         say(f"  {task}: {count} steps")
     total = sum(found.steps.values())
-    answer({"name": found.name, "points": found.points, "steps": dict(found.steps), "cpu_hours": found.cpu_hours, "gpu_hours": found.gpu_hours,
-            "longest_path_s": found.longest_path_s, "peak_memory_mib": found.peak_memory_mib, "input_bytes": found.input_bytes},
-           f"ok: {found.points} points, {total} steps", as_json=as_json)
+    answer(
+        {
+            "name": found.name,
+            "points": found.points,
+            "steps": dict(found.steps),
+            "cpu_hours": found.cpu_hours,
+            "gpu_hours": found.gpu_hours,
+            "longest_path_s": found.longest_path_s,
+            "peak_memory_mib": found.peak_memory_mib,
+            "input_bytes": found.input_bytes,
+        },
+        f"ok: {found.points} points, {total} steps",
+        as_json=as_json,
+    )
 
 
 @command("compile")
 @click.argument("file", type=WORKFLOW_FILE)
-@click.option("-o", "--output", type=FOLDER, metavar="DIR", help="Where bundles go (default: bundles, beside the file).")
+@click.option(
+    "-o", "--output", type=FOLDER, metavar="DIR", help="Where bundles go (default: bundles, beside the file)."
+)
 @click.option("--locked", is_flag=True, help="Use workflow.lock as it stands; fail if it does not fit.")
 @click.option("--update", is_flag=True, help="Resolve everything anew, and say what changed.")
 @click.option("--offline", is_flag=True, help="Reach for no network.")
 @click.option("--fat", is_flag=True, help="Carry the image in the bundle.")
 @click.option("--key", metavar="K", help="The key to seal with: a name, or a file.")
-def compile_(file: Path, output: Path | None, *, locked: bool, update: bool, offline: bool, fat: bool, key: str | None,
-             as_json: bool, quiet: bool) -> None:
+def compile_(
+    file: Path,
+    output: Path | None,
+    *,
+    locked: bool,
+    update: bool,
+    offline: bool,
+    fat: bool,
+    key: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
     """Compile a workflow into a sealed bundle; its path is the last line.
 
     Example: sbatch "$(sciflow compile workflow.toml)/launch.sh"
     """
-    made = _compile(file, output, locked=locked, update=update, offline=offline, fat=fat, key=key, say=talk(quiet=quiet))
+    made = _compile(
+        file, output, locked=locked, update=update, offline=offline, fat=fat, key=key, say=talk(quiet=quiet)
+    )
     answer({"bundle": str(made.path), "id": made.id, "changes": list(made.changes)}, str(made.path), as_json=as_json)
 
 
@@ -136,9 +115,26 @@ def _compile(file: Path, output: Path | None = None, *, say: Callable[[str], Non
 @click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Cores to use (default: all there are).")
 @click.option("--now", is_flag=True, help="Start now, whatever the schedule says.")
 @click.option("--failed", is_flag=True, help="Run again what has failed.")
-@click.option("--point", "points", type=click.IntRange(0), multiple=True, metavar="I", help="Only what this point needs (may be repeated).")
-def run(target: Path, run_name: str, engine: str | None, jobs: int | None, points: tuple[int, ...], *, now: bool, failed: bool,
-        as_json: bool, quiet: bool) -> int:
+@click.option(
+    "--point",
+    "points",
+    type=click.IntRange(0),
+    multiple=True,
+    metavar="I",
+    help="Only what this point needs (may be repeated).",
+)
+def run(
+    target: Path,
+    run_name: str,
+    engine: str | None,
+    jobs: int | None,
+    points: tuple[int, ...],
+    *,
+    now: bool,
+    failed: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
     """Run what remains of a bundle here (or of a workflow file, compiled first); the run's folder is the last line.
 
     Example: sciflow run bundles/digits-0123456789ab -j 4
@@ -172,16 +168,22 @@ def status(bundle: Path, run_name: str, *, watch: bool, as_json: bool, quiet: bo
     """
     while True:
         found = api.status(bundle, run_name)
-        states = [names.DONE, *sorted({state for task in found["tasks"].values() for state in task} - {"steps", names.DONE})]
+        states = [
+            names.DONE,
+            *sorted({state for task in found["tasks"].values() for state in task} - {"steps", names.DONE}),
+        ]
         rows = [["task", "steps", *states]] + [
-            [task, str(counts["steps"]), *(str(counts.get(state, 0)) for state in states)] for task, counts in found["tasks"].items()
+            [task, str(counts["steps"]), *(str(counts.get(state, 0)) for state in states)]
+            for task, counts in found["tasks"].items()
         ]
         done = sum(task.get(names.DONE, 0) for task in found["tasks"].values())
         over = done == found["steps"] or not watch
         if over or on_terminal():
             lines = table(rows)
             if found["jobs"]:
-                lines.append(f"round {found['rounds']}: Slurm still has the jobs {', '.join(str(job) for job in found['jobs'])}")
+                lines.append(
+                    f"round {found['rounds']}: Slurm still has the jobs {', '.join(str(job) for job in found['jobs'])}"
+                )
             if not quiet or over:
                 answer(found, f"{done} of {found['steps']} steps done", as_json=as_json, lines=lines)
         if over:
@@ -202,7 +204,10 @@ def logs(bundle: Path, step: str | None, run_name: str, *, as_json: bool, quiet:
     lines = []
     for record in found:
         why = f" ({record['reason']})" if record["reason"] else ""
-        lines.append(f"== {record['task']}/{record['step']}: {record['state']}{why}, {record['wall_s']:.2f} s, worker {record['worker']}")
+        lines.append(
+            f"== {record['task']}/{record['step']}: {record['state']}{why}, {record['wall_s']:.2f} s, "
+            f"worker {record['worker']}"
+        )
         lines += [text for stream in ("stdout", "stderr") for text in record[stream].splitlines()]
     answer({"records": found}, f"{len(found)} steps shown", as_json=as_json, lines=lines)
 
@@ -241,7 +246,13 @@ def verify(bundle: Path, trust: Path | None, *, as_json: bool, quiet: bool) -> i
     """
     found = api.verify(bundle, trust)
     *lines, last = found.lines()
-    what = {"id": found.id, "files": found.files, "code": found.code, "faults": [list(fault) for fault in found.faults], "signers": found.signers}
+    what = {
+        "id": found.id,
+        "files": found.files,
+        "code": found.code,
+        "faults": [list(fault) for fault in found.faults],
+        "signers": found.signers,
+    }
     answer(what, last, as_json=as_json, lines=lines)
     return int(found.code)
 
@@ -249,12 +260,25 @@ def verify(bundle: Path, trust: Path | None, *, as_json: bool, quiet: bool) -> i
 @command()
 @click.argument("bundle", type=FOLDER)
 @run_option
-@click.option("--sample", "count", type=click.IntRange(1), metavar="N", help="Only N points, chosen by the bundle's id.")
-@click.option("--point", "points", type=click.IntRange(0), multiple=True, metavar="I", help="Only this point (may be repeated).")
+@click.option(
+    "--sample", "count", type=click.IntRange(1), metavar="N", help="Only N points, chosen by the bundle's id."
+)
+@click.option(
+    "--point", "points", type=click.IntRange(0), multiple=True, metavar="I", help="Only this point (may be repeated)."
+)
 @engine_option
 @trust_option
-def replay(bundle: Path, run_name: str, count: int | None, points: tuple[int, ...], engine: str | None, trust: Path | None, *,
-           as_json: bool, quiet: bool) -> int:
+def replay(
+    bundle: Path,
+    run_name: str,
+    *,
+    count: int | None,
+    points: tuple[int, ...],
+    engine: str | None,
+    trust: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
     """Run a verified bundle again, into a new run, and compare every output and metric. Code 1 where they differ.
 
     Example: sciflow replay bundles/digits-0123456789ab --sample 5
@@ -262,13 +286,27 @@ def replay(bundle: Path, run_name: str, count: int | None, points: tuple[int, ..
     if count and points:
         raise click.UsageError("--sample and --point exclude each other.")
     found = api.replay(bundle, run_name, points=points, count=count, engine=engine, trust=trust, say=talk(quiet=quiet))
-    lines = [f"{item.what}: {item.status} ({item.a} -> {item.b})" for item in found.items if item.status in ("different", "missing")]
+    lines = [
+        f"{item.what}: {item.status} ({item.a} -> {item.b})"
+        for item in found.items
+        if item.status in ("different", "missing")
+    ]
     lines += list(found.surroundings)
     what = {
-        "run": str(found.run), "reproduced": found.verdict.agrees, "identical": found.verdict.identical, "within": found.verdict.within,
-        "different": found.verdict.different, "missing": found.verdict.missing, "surroundings": list(found.surroundings),
+        "run": str(found.run),
+        "reproduced": found.verdict.agrees,
+        "identical": found.verdict.identical,
+        "within": found.verdict.within,
+        "different": found.verdict.different,
+        "missing": found.verdict.missing,
+        "surroundings": list(found.surroundings),
     }
-    answer(what, f"{'reproduced' if found.verdict.agrees else 'not reproduced'}: {found.verdict}", as_json=as_json, lines=lines)
+    answer(
+        what,
+        f"{'reproduced' if found.verdict.agrees else 'not reproduced'}: {found.verdict}",
+        as_json=as_json,
+        lines=lines,
+    )
     return names.EXIT_OK if found.verdict.agrees else names.EXIT_NO
 
 
@@ -289,53 +327,6 @@ def fetch(bundle: Path, engine: str | None, *, carry: bool, as_json: bool, quiet
     answer({"engine": ready}, f"ready for {ready}", as_json=as_json)
 
 
-@sciflow.group(cls=Grouped)
-def key() -> None:
-    """Make keys, and say whose seals you accept.
-
-    Example: sciflow key trust ada "ssh-ed25519 AAAA…"
-    """
-
-
-@key.command("new")
-@click.argument("name", default="default")
-def key_new(name: str) -> None:
-    """Make a key of your own; its public half is the last line."""
-    from sciflow.bundle import seal
-
-    made = seal.new(name)
-    click.echo(f"{made.file} {made.fingerprint}", err=True)
-    click.echo(made.line)
-
-
-@key.command("ls")
-def key_ls() -> None:
-    """List your own keys: name, fingerprint, public key."""
-    from sciflow.bundle import seal
-
-    for made in seal.keys():
-        click.echo(f"{made.file.stem} {made.fingerprint} {made.line}")
-
-
-@key.command("trust")
-@click.argument("name")
-@click.argument("public")
-def key_trust(name: str, public: str) -> None:
-    """Accept seals by a public key (`ssh-ed25519 …`) under a name."""
-    from sciflow.bundle import seal
-
-    click.echo(seal.trust(public, name))
-
-
-@key.command("revoke")
-@click.argument("public")
-def key_revoke(public: str) -> None:
-    """Refuse seals by a public key from now on."""
-    from sciflow.bundle import seal
-
-    click.echo(seal.revoke(public))
-
-
 @command()
 def doctor(*, as_json: bool, quiet: bool) -> None:  # noqa: ARG001
     """Try each engine and tool on this machine, and say what to do about those that do not work.
@@ -343,7 +334,9 @@ def doctor(*, as_json: bool, quiet: bool) -> None:  # noqa: ARG001
     Example: sciflow doctor
     """
     found = api.doctor()
-    rows = [["part", "", "version", "advice"]] + [[part["part"], "works" if part["works"] else "no", part["version"], part["advice"]] for part in found]
+    rows = [["part", "", "version", "advice"]] + [
+        [part["part"], "works" if part["works"] else "no", part["version"], part["advice"]] for part in found
+    ]
     working = [part["part"] for part in found if part["works"]]
     answer({"parts": found}, f"works here: {', '.join(working) or 'nothing'}", as_json=as_json, lines=table(rows))
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sciflow.errors import SciflowError, WorkflowError
 from sciflow.runner import tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 
 def safe(text: str) -> str:
@@ -43,7 +45,7 @@ def refused(error: SciflowError, *, as_json: bool) -> None:
 
 def talk(*, quiet: bool) -> Callable[[str], None]:
     """Return the function that tells of progress on stderr, or one that keeps silent."""
-    return (lambda text: None) if quiet else (lambda text: click.echo(safe(text), err=True))
+    return (lambda _: None) if quiet else (lambda text: click.echo(safe(text), err=True))
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

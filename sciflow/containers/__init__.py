@@ -8,8 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sciflow.containers import apptainer, cache, debian, docker, host, imagefile, oci, reference, sif, singularity
-from sciflow.containers import recipes as texts
+from sciflow.containers import (
+    apptainer,
+    cache,
+    debian,
+    docker,
+    host,
+    imagefile,
+    oci,
+    recipe,
+    reference,
+    sif,
+    singularity,
+)
 from sciflow.containers.image import Package, PinnedImage, own_platform
 from sciflow.errors import SurroundingsError, UsageError
 
@@ -17,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from sciflow.containers.engine import Box, Engine, Probe
+    from sciflow.containers.box import Box, Engine, Probe
     from sciflow.workflow import spec
 
 __all__ = [
@@ -60,7 +71,7 @@ def _box(name: str, image: PinnedImage) -> Box | None:
 
 def recipes(image: PinnedImage | None) -> Mapping[str, str]:
     """Return the texts that tell how the image came to be, by their path in the bundle. Pure."""
-    return texts.write(image)
+    return recipe.write(image)
 
 
 def probes() -> list[tuple[str, Probe]]:
@@ -111,8 +122,9 @@ def resolve(
 
 
 def fetch(image: PinnedImage, *, engine: str, progress: Callable[[str], None]) -> Path | None:
-    """Make a pinned image present for an engine: return its verified file in the cache, or nothing where the engine keeps it.
+    """Make a pinned image present for an engine.
 
+    Returns its verified file in the cache, or nothing where the engine itself keeps it.
     Raises SurroundingsError if it cannot be had any more, UsageError if this engine cannot run it.
     """
     box = _box(engine, image)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sciflow.containers import reference
-from sciflow.containers.engine import PATHS, Box, Probe, Words, answer, mounts
-from sciflow.containers.image import PinnedImage
+from sciflow.containers.box import PATHS, Box, Probe, Words, answer, mounts
+
+if TYPE_CHECKING:
+    from sciflow.containers.image import PinnedImage
 
 NAME = "apptainer"
 

@@ -35,7 +35,7 @@ def basic(registry: str) -> str:
 
 
 def _files() -> list[Path]:
-    """Return the files that may hold logins, the most particular first (containers-auth.json(5), docker login, apptainer)."""
+    """Return the files that may hold logins, the most particular first (containers-auth.json(5), docker-login(1))."""
     home = Path(os.environ.get("HOME") or Path("~").expanduser())
     chosen = os.environ.get("REGISTRY_AUTH_FILE")
     runtime = os.environ.get("XDG_RUNTIME_DIR")

@@ -1,7 +1,7 @@
 """A Debian suite and a list of packages, pinned: built by mmdebstrap without root, the same bytes for everyone.
 
-The tree depends on the suite, the packages and their versions alone. What would tell one builder from another (host name,
-resolver, the archive's address, umask, clock) is kept out of it.
+The tree depends on the suite, the packages and their versions alone. What would tell one builder from another (host
+name, resolver, the archive's address, umask, clock) is kept out of it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sciflow.runner import names
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-# Files newer than this get this time; and Python then compiles to files that are checked by hash, not by time (PEP 552).
+# Files newer than this get this time; and Python then compiles to files checked by hash, not by time (PEP 552).
 SOURCE_DATE_EPOCH = "0"
 UMASK = 0o022
 RECORDS = "sciflow.records"
@@ -46,7 +46,10 @@ _FORGET = f'rm -f "$1/{RECORDS}" "$1/etc/hostname" "$1/etc/resolv.conf"; : >"$1/
 
 
 def resolve(suite: str, packages: Sequence[str], *, platform: str, progress: Callable[[str], None]) -> PinnedImage:
-    """Build the image into the cache and pin it. Raises SurroundingsError: no mmdebstrap, no such package, archive down, no space."""
+    """Build the image into the cache and pin it.
+
+    Raises SurroundingsError: no mmdebstrap, no such package, archive down, no space.
+    """
     _check(platform)
     with cache.workshop() as workshop:
         progress(f"building Debian {suite} with {len(packages)} packages (a minute or two)")
@@ -106,7 +109,7 @@ def difference(locked: PinnedImage, now: PinnedImage) -> SurroundingsError:
     if moved:
         return SurroundingsError(
             f"the archive of Debian {locked.reference} no longer gives what was locked: {', '.join(sorted(moved))}",
-            hint="`sciflow compile --update` takes what is there now; SCIFLOW_DEBIAN_MIRROR may name an archive of the old versions",
+            hint="`sciflow compile --update` takes what is there now; SCIFLOW_DEBIAN_MIRROR may name an older archive",
         )
     tools = ", ".join(f"{name} {version}" for name, version in locked.tools)
     how = "its tree agrees, but it was packed differently" if now.identity == locked.identity else "its tree differs"
@@ -158,7 +161,7 @@ def _built(suite: str, packages: Sequence[str], workshop: Path) -> Path:
 
 def build_words(suite: str, packages: Sequence[str], *, mode: str, tar: str) -> list[str]:
     """Write the words that build the tree as a tar; an archive's address may follow. Pure."""
-    words = ["mmdebstrap", f"--mode={mode}", "--variant=minbase", "--skip=output/dev"]
+    words = ["mmdebstrap", f"--mode={mode}", "--variant=minbase"]
     words += [f"--dpkgopt={option}" for option in LEFT_OUT]
     if packages:
         words.append(f"--include={','.join(sorted(set(packages)))}")
@@ -193,7 +196,7 @@ def _refused(suite: str, said: str) -> SurroundingsError:
             f"Debian {suite} cannot be built: no space left in TMPDIR or the cache", hint="make room, or set TMPDIR"
         )
     if re.search(
-        r"does not have a Release file|Could not resolve|Failed to fetch|Unable to connect|404 +Not Found|[Cc]onnection",
+        r"does not have a Release file|Could not resolve|Failed to fetch|Unable to connect|404 +Not Found|onnection",
         said,
     ):
         return SurroundingsError(
@@ -215,7 +218,7 @@ def _last(said: str) -> str:
 
 
 def _mirror() -> str:
-    """Return the archive to build from: the one asked for, else this machine's own, else nothing: mmdebstrap's default."""
+    """Return the archive to build from: the one asked for, else this machine's own, else none: mmdebstrap's own."""
     chosen = os.environ.get("SCIFLOW_DEBIAN_MIRROR")
     if chosen:
         return chosen

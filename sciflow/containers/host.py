@@ -6,7 +6,7 @@ import platform
 import sys
 from typing import TYPE_CHECKING
 
-from sciflow.containers.engine import Box, Probe
+from sciflow.containers.box import Box, Probe
 
 if TYPE_CHECKING:
     from sciflow.containers.image import PinnedImage

@@ -32,8 +32,8 @@ class PinnedImage:
     `digests` are sorted pairs of a name and `sha256:<hex>`:
 
     - source `from`: `index` (if the tag names one for several platforms) and `manifest` of this platform;
-    - source `debian`: `tree` (the root file system as a tar), `squashfs` (the same for Apptainer), `archive` (the same for
-      `docker load`) and `config` (the id Docker knows it by);
+    - source `debian`: `tree` (the root file system as a tar), `squashfs` (the same for Apptainer), `archive` (the same
+      for `docker load`) and `config` (the id Docker knows it by);
     - source `file`: `file`.
 
     `asked` are the Debian packages that the workflow names, sorted; `packages` are all that are installed.

@@ -12,13 +12,15 @@ import re
 import urllib.error
 import urllib.parse
 import urllib.request
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sciflow.containers import credentials
 from sciflow.containers import reference as references
 from sciflow.containers.image import PinnedImage
-from sciflow.containers.reference import Reference
 from sciflow.errors import SurroundingsError
+
+if TYPE_CHECKING:
+    from sciflow.containers.reference import Reference
 
 # Without all four a registry answers with a converted manifest, of another digest, or with 404 (LIBRARIES §6).
 INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
@@ -174,5 +176,5 @@ def _silent(name: Reference, error: Exception) -> SurroundingsError:
     why = getattr(error, "reason", None) or error
     return SurroundingsError(
         f"the registry `{name.registry}` cannot be asked about `{name}`: {why}",
-        hint="check the network and the registry's name; with a `workflow.lock` that fits, `--offline` needs no registry",
+        hint="check the network and the registry's name; with a `workflow.lock` that fits, none is needed",
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sciflow.containers import apptainer
 
 if TYPE_CHECKING:
-    from sciflow.containers.engine import Box, Probe
+    from sciflow.containers.box import Box, Probe
     from sciflow.containers.image import PinnedImage
 
 NAME = "singularity"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sciflow.runner import names, rounds
 
-SAFE = re.compile(r"[A-Za-z0-9._@:,+=/\[\]&|-]+")
-"""What an `#SBATCH` value may hold; the workflow's schema refuses the rest, and this is the second lock on that door."""
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SAFE = re.compile(r"[A-Za-z0-9._@:,+=/\[\]&|*()-]+")
+"""What an `#SBATCH` option may hold; the workflow's schema refuses the rest: this is the second lock on that door."""
 
 BODY = """\
 # sciflow: start what remains of this bundle. Here: ./launch.sh [--engine E] [-j N] [--run NAME] [--now]
@@ -26,7 +28,8 @@ if [ ! -f "$here/manifest.json" ]; then
     while [ -n "$typed" ] && [ ! -f "$typed" ] && [ "$typed" != "${typed% *}" ]; do typed=${typed% *}; done
     here=$(dirname -- "$typed")
     if [ ! -f "$here/manifest.json" ]; then
-        echo "sciflow: Slurm does not say where this bundle is: sbatch --export=ALL,SCIFLOW_BUNDLE=/path/of/bundle launch.sh" >&2
+        echo "sciflow: Slurm does not say where this bundle is; tell it:" >&2
+        echo "  sbatch --export=ALL,SCIFLOW_BUNDLE=/path/of/bundle launch.sh" >&2
         exit 3
     fi
     set -- round "$@"
@@ -34,7 +37,7 @@ else
     set -- run "$@"
 fi
 here=$(cd -- "$here" && pwd -P)
-# exec: a shell with a child in the foreground would not pass signals on. -I -B: nothing from the user's Python joins in.
+# exec: a shell with a child in the foreground would not pass signals on. -I -B: the user's Python does not join in.
 exec python3 -I -B "$here/runner/__main__.py" "$@"
 """
 
@@ -42,8 +45,8 @@ exec python3 -I -B "$here/runner/__main__.py" "$@"
 def render(plan: Mapping[str, Any]) -> dict[str, str]:
     """Return the launcher's files, by path in the bundle.
 
-    The job that `sbatch launch.sh` starts only plans a round, so it asks for little. The workflow's `[slurm]` values are
-    its defaults; sbatch lets the command line overrule them, and each round passes on what its own job was given.
+    The job that `sbatch launch.sh` starts only plans a round, so it asks for little. The workflow's `[slurm]` values
+    are its defaults; sbatch lets the command line overrule them, and each round passes on what its own job was given.
     """
     options = [
         f"--job-name=sciflow-{plan['name']}",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
 from sciflow.errors import Fault, WorkflowError
-from sciflow.plan.lock import Lock
 from sciflow.runner import names, points
 from sciflow.workflow import sweep
-from sciflow.workflow.spec import Placeholder, Schedule, Task, Workflow, Word
+from sciflow.workflow.spec import Placeholder, Schedule, Task, Word, Workflow
+
+if TYPE_CHECKING:
+    from sciflow.plan.lock import Lock
 
 Plan = Mapping[str, Any]
 """A plan is the JSON document that travels: see `schemas/plan-1.json`."""
@@ -60,12 +62,17 @@ def uses(workflow: Workflow) -> dict[str, tuple[str, ...]]:
             own = set(columns)
         upstream = {name for need in task.needs if need != task.gather for name in found[need]}
         if task.gather and own | upstream:
+            which = ", ".join(f"`{name}`" for name in sorted(own | upstream))
             place = (workflow.source.places.get(("tasks", task.name)) if workflow.source else None) or (0, 0)
-            faults.append(Fault(
-                file=workflow.source.file.name if workflow.source else workflow.name, line=place[0], column=place[1],
-                text=f"task `{task.name}` runs once, over all of `{task.gather}`, but depends on `{'`, `'.join(sorted(own | upstream))}`",
-                hint=f"read these values from `{{{task.gather}.records}}`, one line a step",
-            ))
+            faults.append(
+                Fault(
+                    file=workflow.source.file.name if workflow.source else workflow.name,
+                    line=place[0],
+                    column=place[1],
+                    text=f"task `{task.name}` runs once, over all of `{task.gather}`, but depends on {which}",
+                    hint=f"read these values from `{{{task.gather}.records}}`, one line a step",
+                )
+            )
         found[task.name] = () if task.gather else tuple(name for name in columns if name in own | upstream)
     if faults:
         raise WorkflowError(faults)
@@ -83,8 +90,13 @@ def _schedule(schedule: Schedule, lock: Lock) -> dict[str, Any]:
     if schedule.hours:
         opens, closes = ((int(clock[:2]) * 60 + int(clock[3:])) for clock in schedule.hours.split("-"))
     return {
-        "policy": schedule.policy, "opens": opens, "closes": closes, "weekends": schedule.weekends,
-        "max_wait_s": schedule.max_wait_s, "hard": schedule.hard, "timezone": lock.timezone,
+        "policy": schedule.policy,
+        "opens": opens,
+        "closes": closes,
+        "weekends": schedule.weekends,
+        "max_wait_s": schedule.max_wait_s,
+        "hard": schedule.hard,
+        "timezone": lock.timezone,
         "transitions": [list(pair) for pair in lock.transitions],
     }
 
@@ -96,25 +108,65 @@ def plan(workflow: Workflow, lock: Lock, boxes: Iterable[Mapping[str, Any]]) -> 
     tasks: list[dict[str, Any]] = []
     for task in ordered(workflow):
         entry: dict[str, Any] = {
-            "name": task.name, "uses": list(depends[task.name]), "needs": list(task.needs), "gather": task.gather,
-            "shell": task.shell, "words": _words(task.words), "outputs": dict(task.outputs), "metrics": task.metrics,
+            "name": task.name,
+            "uses": list(depends[task.name]),
+            "needs": list(task.needs),
+            "gather": task.gather,
+            "shell": task.shell,
+            "words": _words(task.words),
+            "outputs": dict(task.outputs),
+            "metrics": task.metrics,
             "environment": dict(task.environment),
-            "resources": {"cpus": task.resources.cpus, "memory_mib": task.resources.memory_mib,
-                          "gpus": task.resources.gpus, "time_s": task.resources.time_s},
+            "resources": {
+                "cpus": task.resources.cpus,
+                "memory_mib": task.resources.memory_mib,
+                "gpus": task.resources.gpus,
+                "time_s": task.resources.time_s,
+            },
         }
         tasks.append({**entry, "digest": _digest(entry)})
     document: dict[str, Any] = {
-        "format": names.FORMAT, "kind": "plan", "name": workflow.name, "title": workflow.title,
-        "parameters": [{"name": column.name, "kind": column.kind, "unit": column.unit, "derived": column.derived} for column in columns],
+        "format": names.FORMAT,
+        "kind": "plan",
+        "name": workflow.name,
+        "title": workflow.title,
+        "parameters": [
+            {"name": column.name, "kind": column.kind, "unit": column.unit, "derived": column.derived}
+            for column in columns
+        ],
         "tasks": tasks,
-        "code": lock.code_digest, "code_files": {file.path: file.sha256 for file in lock.code},
-        "inputs": {entry.name: {"path": f"{entry.name}/{entry.path.rstrip('/').rsplit('/', 1)[-1]}", "sha256": entry.sha256} for entry in lock.inputs},
+        "code": lock.code_digest,
+        "code_files": {file.path: file.sha256 for file in lock.code},
+        "inputs": {
+            entry.name: {"path": f"{entry.name}/{entry.path.rstrip('/').rsplit('/', 1)[-1]}", "sha256": entry.sha256}
+            for entry in lock.inputs
+        },
         "image": lock.image.identity if lock.image else None,
         "boxes": list(boxes),
-        "metrics": [{"name": metric.name, "goal": metric.goal, "unit": metric.unit, "require": metric.require, "tolerance": metric.tolerance}
-                    for metric in workflow.metrics],
-        "charts": [{"name": chart.name, "kind": chart.kind, "x": chart.x, "y": chart.y, "value": chart.value, "color": chart.color,
-                    "facet": list(chart.facet), "aggregate": chart.aggregate, "title": chart.title} for chart in workflow.charts],
+        "metrics": [
+            {
+                "name": metric.name,
+                "goal": metric.goal,
+                "unit": metric.unit,
+                "require": metric.require,
+                "tolerance": metric.tolerance,
+            }
+            for metric in workflow.metrics
+        ],
+        "charts": [
+            {
+                "name": chart.name,
+                "kind": chart.kind,
+                "x": chart.x,
+                "y": chart.y,
+                "value": chart.value,
+                "color": chart.color,
+                "facet": list(chart.facet),
+                "aggregate": chart.aggregate,
+                "title": chart.title,
+            }
+            for chart in workflow.charts
+        ],
         "schedule": _schedule(workflow.schedule, lock),
         "slurm": dict(workflow.slurm),
     }

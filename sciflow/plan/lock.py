@@ -5,29 +5,36 @@ The lock (`workflow.lock`, TOML) is reused while it fits; what no longer fits is
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import stat
 import tomllib
 import zoneinfo
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sciflow import containers
 from sciflow.containers.image import Package, PinnedImage
 from sciflow.errors import Fault, SurroundingsError, WorkflowError
-from sciflow.runner import names
+from sciflow.runner import names, tree
 from sciflow.workflow import draft
-from sciflow.workflow.spec import Code, Schedule, Workflow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from sciflow.workflow.spec import Code, Schedule, Workflow
 
 FORMAT = 1
+COMPILING = ".compiling-"
+"""How the folder begins in which a bundle is being written."""
 FIRST_YEAR, LAST_YEAR = 2020, 2060
 """The zone's offsets are frozen over these years, the same whenever a workflow is locked."""
 HOUR_S = 3600
 NEVER_CODE = (names.LOCK, "bundles", ".git", ".venv", "__pycache__")
 """What never travels as code, whatever the patterns say."""
+MAX_PATH = 512
+"""Bytes of a file's path below the workflow's folder; a manifest lists paths of up to twice as many."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +81,17 @@ class Lock:
 
 
 def _file(path: Path, shown: str) -> LockedFile:
+    """Pin one file. Its name must be one that a manifest may list, or the bundle could never be verified."""
+    if not shown.isprintable() or "\\" in shown or len(shown.encode("utf-8", "surrogateescape")) > MAX_PATH:
+        raise WorkflowError(
+            [
+                Fault(
+                    file=tree.shown(str(path)),
+                    text="its name cannot be carried in a bundle",
+                    hint="rename it: printable characters, no backslash, not too long",
+                )
+            ]
+        )
     try:
         sha256, size = names.digest_file(path)
         executable = bool(path.stat().st_mode & stat.S_IXUSR)
@@ -82,27 +100,52 @@ def _file(path: Path, shown: str) -> LockedFile:
     return LockedFile(path=shown, sha256=sha256, size=size, executable=executable)
 
 
+def _linked(path: Path, why: str, hint: str) -> WorkflowError:
+    return WorkflowError([Fault(file=str(path), text=f"is a link{why}", hint=hint)])
+
+
+def _unreadable(error: OSError) -> None:
+    raise SurroundingsError(f"`{error.filename}`: {error.strerror}") from error
+
+
 def _below(folder: Path) -> Iterator[Path]:
-    """Yield every file below a folder, sorted by path; a link is refused, since what it points at is not carried."""
-    for root, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in NEVER_CODE)
-        for name in sorted([*files, *(name for name in folders if (Path(root) / name).is_symlink())]):
+    """Yield every file and every link below a folder. Raises SurroundingsError for a folder that cannot be listed."""
+    for root, folders, files in os.walk(folder, onerror=_unreadable):
+        for name in [*files, *(name for name in folders if (Path(root) / name).is_symlink())]:
             yield Path(root) / name
+
+
+def _matches(folder: Path, pattern: str) -> Iterator[Path]:
+    """Yield what a pattern finds. `x/**` means all below x (up to Python 3.12, pathlib takes it for folders alone)."""
+    if any("**" in part and part != "**" for part in pattern.split("/")):  # from Python 3.13 on, pathlib would take it
+        fault = f"`{pattern}` under [code] is no pattern: `**` stands alone between slashes"
+        raise WorkflowError([Fault(file=names.WORKFLOW, text=fault, hint="as in `**/*.py`")])
+    yield from folder.glob(f"{pattern}/*" if pattern.rpartition("/")[2] == "**" else pattern)
+
+
+def _in_bundle(path: Path, folder: Path) -> bool:
+    """Say whether a file lies in a bundle, which may stand anywhere: what sciflow wrote is not the user's code."""
+    between = list(path.relative_to(folder).parents)[:-1]
+    return any(
+        (folder / above / names.MANIFEST).exists() and (folder / above / names.PLAN).exists() for above in between
+    )
 
 
 def _code(code: Code, folder: Path) -> tuple[LockedFile, ...]:
     found: dict[str, LockedFile] = {}
-    for pattern in code.include:
-        for path in sorted(folder.glob(pattern)):
-            shown = path.relative_to(folder).as_posix()
-            parts = Path(shown).parts
-            if any(part in NEVER_CODE for part in parts) or any(Path(shown).match(pattern) for pattern in code.exclude):
-                continue
-            if path.is_symlink():
-                raise WorkflowError([Fault(file=str(path), text="is a link; code is carried as plain files",
-                                           hint="put the file itself there, or leave it out with `exclude`")])
-            if path.is_file():
-                found[shown] = _file(path, shown)
+    left_out = {path for pattern in code.exclude for path in _matches(folder, pattern)}
+    for path in sorted({path for pattern in code.include for path in _matches(folder, pattern)} - left_out):
+        shown = path.relative_to(folder)
+        if any("/" not in pattern and shown.match(pattern) for pattern in code.exclude):
+            continue
+        if any(part in NEVER_CODE or part.startswith(COMPILING) for part in shown.parts) or _in_bundle(path, folder):
+            continue
+        for part in (path, *(folder / above for above in shown.parents)):
+            if part != folder and part.is_symlink():
+                hint = "put the file itself there, or leave it out with `exclude`"
+                raise _linked(part, "; code is carried as plain files", hint)
+        if path.is_file():
+            found[shown.as_posix()] = _file(path, shown.as_posix())
     return tuple(found[path] for path in sorted(found))
 
 
@@ -112,8 +155,10 @@ def _input(name: str, path: str, folder: Path) -> LockedInput:
         files = []
         for file in _below(where):
             if file.is_symlink():
-                raise WorkflowError([Fault(file=str(file), text=f"is a link, inside the input `{name}`",
-                                           hint="put the file itself there")])
+                raise _linked(file, f", inside the input `{name}`", "put the file itself there")
+            if not file.is_file():
+                text = f"is no regular file, inside the input `{name}`"
+                raise WorkflowError([Fault(file=str(file), text=text, hint="take it out of that folder")])
             files.append(_file(file, f"{where.name}/{file.relative_to(where).as_posix()}"))
         return LockedInput(name=name, path=path, files=tuple(sorted(files, key=lambda file: file.path)))
     return LockedInput(name=name, path=path, files=(replace(_file(where, where.name), executable=False),))
@@ -124,15 +169,15 @@ def transitions(timezone: str) -> tuple[tuple[int, int], ...]:
     zone = zoneinfo.ZoneInfo(timezone)
 
     def offset(instant: int) -> int:
-        shift = datetime.datetime.fromtimestamp(instant, zone).utcoffset()
+        shift = dt.datetime.fromtimestamp(instant, zone).utcoffset()
         return int(shift.total_seconds()) if shift is not None else 0
 
-    start = int(datetime.datetime(FIRST_YEAR, 1, 1, tzinfo=datetime.UTC).timestamp())
-    end = int(datetime.datetime(LAST_YEAR, 1, 1, tzinfo=datetime.UTC).timestamp())
+    start = int(dt.datetime(FIRST_YEAR, 1, 1, tzinfo=dt.UTC).timestamp())
+    end = int(dt.datetime(LAST_YEAR, 1, 1, tzinfo=dt.UTC).timestamp())
     found = [(start, offset(start))]
     week = 7 * 24 * HOUR_S  # no zone changes its offset twice within a week
-    for low in range(start, end, week):
-        high = low + week
+    for monday in range(start, end, week):
+        low, high = monday, monday + week
         if offset(high) != found[-1][1]:
             while high - low > 1:
                 middle = (low + high) // 2
@@ -155,22 +200,38 @@ def differences(old: Lock, new: Lock) -> list[str]:
     if old.image != new.image:
         before, after = (lock.image.identity if lock.image else "no image" for lock in (old, new))
         lines.append(f"image: {before} -> {after}")
-        packages = [{package.name: package.version for package in (lock.image.packages if lock.image else ())} for lock in (old, new)]
-        lines += [f"package {name}: {packages[0].get(name, 'none')} -> {packages[1].get(name, 'none')}"
-                  for name in sorted(packages[0].keys() | packages[1].keys()) if packages[0].get(name) != packages[1].get(name)]
+        packages = [
+            {package.name: package.version for package in (lock.image.packages if lock.image else ())}
+            for lock in (old, new)
+        ]
+        lines += [
+            f"package {name}: {packages[0].get(name, 'none')} -> {packages[1].get(name, 'none')}"
+            for name in sorted(packages[0].keys() | packages[1].keys())
+            if packages[0].get(name) != packages[1].get(name)
+        ]
     for what, pieces in (
         ("code", [{file.path: (file.sha256[:12], file.executable) for file in lock.code} for lock in (old, new)]),
         ("input", [{entry.name: (entry.sha256[:12], entry.path) for entry in lock.inputs} for lock in (old, new)]),
     ):
-        lines += [f"{what} `{name}`: {'new' if name not in pieces[0] else 'gone' if name not in pieces[1] else 'changed'}"
-                  for name in sorted(pieces[0].keys() | pieces[1].keys()) if pieces[0].get(name) != pieces[1].get(name)]
+        lines += [
+            f"{what} `{name}`: {'new' if name not in pieces[0] else 'gone' if name not in pieces[1] else 'changed'}"
+            for name in sorted(pieces[0].keys() | pieces[1].keys())
+            if pieces[0].get(name) != pieces[1].get(name)
+        ]
     if (old.timezone, old.transitions) != (new.timezone, new.transitions):
         lines.append(f"time zone: {old.timezone} -> {new.timezone}")
     return lines
 
 
-def resolve(workflow: Workflow, folder: Path, old: Lock | None, *, update: bool = False, offline: bool = False,
-            progress: Callable[[str], None]) -> Lock:
+def resolve(
+    workflow: Workflow,
+    folder: Path,
+    old: Lock | None,
+    *,
+    update: bool = False,
+    offline: bool = False,
+    progress: Callable[[str], None],
+) -> Lock:
     """Pin a workflow. What `old` pins of the image is kept while it fits and `update` is not asked for.
 
     Raises SurroundingsError where something has to be resolved and cannot be (`offline`, a registry that is down).
@@ -180,7 +241,7 @@ def resolve(workflow: Workflow, folder: Path, old: Lock | None, *, update: bool 
         pinned = old.image if old else None
         if update or pinned is None or not containers.fits(workflow.image, pinned, folder=folder):
             pinned = containers.resolve(workflow.image, folder=folder, progress=progress, offline=offline)
-    return replace(files(workflow, folder, old), image=pinned)
+    return replace(files(workflow, folder, None if update else old), image=pinned)
 
 
 def files(workflow: Workflow, folder: Path, old: Lock | None = None) -> Lock:
@@ -206,17 +267,31 @@ def text(lock: Lock) -> str:
             "digests": dict(lock.image.digests),
             "tools": dict(lock.image.tools),
             "size": lock.image.size,
-            "packages": [f"{package.name} {package.version} {package.architecture} sha256:{package.sha256}" for package in lock.image.packages],
+            "packages": [
+                f"{package.name} {package.version} {package.architecture} sha256:{package.sha256}"
+                for package in lock.image.packages
+            ],
         }
-    document["code"] = [f"{file.path} sha256:{file.sha256} {file.size}{' executable' if file.executable else ''}" for file in lock.code]
+    document["code"] = [
+        f"{file.path} sha256:{file.sha256} {file.size}{' executable' if file.executable else ''}" for file in lock.code
+    ]
     document["inputs"] = {
-        entry.name: {"path": entry.path, "sha256": entry.sha256,
-                     "files": [f"{file.path} sha256:{file.sha256} {file.size}{' executable' if file.executable else ''}" for file in entry.files]}
+        entry.name: {
+            "path": entry.path,
+            "sha256": entry.sha256,
+            "files": [
+                f"{file.path} sha256:{file.sha256} {file.size}{' executable' if file.executable else ''}"
+                for file in entry.files
+            ],
+        }
         for entry in sorted(lock.inputs, key=lambda entry: entry.name)
     }
     if lock.transitions:
         document["timezone"] = {"name": lock.timezone, "transitions": [list(pair) for pair in lock.transitions]}
-    return "# Written by sciflow: every pin of this workflow. Keep it beside the workflow, under version control.\n" + draft.toml(document)
+    return (
+        "# Written by sciflow: every pin of this workflow. Keep it beside the workflow, under version control.\n"
+        + draft.toml(document)
+    )
 
 
 def _files(lines: list[str]) -> tuple[LockedFile, ...]:
@@ -224,7 +299,9 @@ def _files(lines: list[str]) -> tuple[LockedFile, ...]:
     for line in lines:
         executable = line.endswith(" executable")
         path, sha256, size = line.removesuffix(" executable").rsplit(" ", 2)
-        found.append(LockedFile(path=path, sha256=sha256.removeprefix("sha256:"), size=int(size), executable=executable))
+        found.append(
+            LockedFile(path=path, sha256=sha256.removeprefix("sha256:"), size=int(size), executable=executable)
+        )
     return tuple(found)
 
 
@@ -232,9 +309,19 @@ def _image(entry: Mapping[str, Any]) -> PinnedImage:
     packages = []
     for line in entry["packages"]:
         name, version, architecture, sha256 = line.split(" ")
-        packages.append(Package(name=name, version=version, architecture=architecture, sha256=sha256.removeprefix("sha256:")))
-    return PinnedImage(source=entry["source"], reference=entry["reference"], platform=entry["platform"], asked=tuple(entry["asked"]),
-                       digests=tuple(sorted(entry["digests"].items())), packages=tuple(packages), tools=tuple(sorted(entry["tools"].items())), size=entry["size"])
+        packages.append(
+            Package(name=name, version=version, architecture=architecture, sha256=sha256.removeprefix("sha256:"))
+        )
+    return PinnedImage(
+        source=entry["source"],
+        reference=entry["reference"],
+        platform=entry["platform"],
+        asked=tuple(entry["asked"]),
+        digests=tuple(sorted(entry["digests"].items())),
+        packages=tuple(packages),
+        tools=tuple(sorted(entry["tools"].items())),
+        size=entry["size"],
+    )
 
 
 def read(file: Path) -> Lock | None:
@@ -244,16 +331,31 @@ def read(file: Path) -> Lock | None:
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
         if document["format"] != FORMAT:
-            raise SurroundingsError(f"`{file}`: it is in format {document['format']}, and this sciflow reads {FORMAT}",
-                                    hint="use the sciflow that wrote it, or let `sciflow compile --update` write it anew")
+            raise SurroundingsError(
+                f"`{file}`: it is in format {document['format']}, and this sciflow reads {FORMAT}",
+                hint="use the sciflow that wrote it, or let `sciflow compile --update` write it anew",
+            )
         zone = document.get("timezone", {"name": "UTC", "transitions": []})
         return Lock(
             image=_image(document["image"]) if "image" in document else None,
             code=_files(document["code"]),
-            inputs=tuple(LockedInput(name=name, path=entry["path"], files=_files(entry["files"])) for name, entry in document["inputs"].items()),
+            inputs=tuple(
+                LockedInput(name=name, path=entry["path"], files=_files(entry["files"]))
+                for name, entry in document["inputs"].items()
+            ),
             timezone=zone["name"],
             transitions=tuple((start, shift) for start, shift in zone["transitions"]),
         )
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, ValueError, TypeError, AttributeError, OSError) as error:
-        raise SurroundingsError(f"`{file}` is not a lock that sciflow wrote: {error}",
-                                hint="remove it, or let `sciflow compile --update` write it anew") from error
+    except (
+        tomllib.TOMLDecodeError,
+        UnicodeDecodeError,
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        OSError,
+    ) as error:
+        raise SurroundingsError(
+            f"`{file}` is not a lock that sciflow wrote: {error}",
+            hint="remove it, or let `sciflow compile --update` write it anew",
+        ) from error

@@ -15,6 +15,7 @@ import sys
 import time
 
 PACKAGE = "sciflow_runner"
+UTF8 = "C.UTF-8"
 sys.dont_write_bytecode = True  # nothing may appear in a bundle beside runs/, however python3 was started
 
 
@@ -51,7 +52,9 @@ def arguments(words):
             found.add_argument("-j", "--jobs", type=int, help="cores to use (default: all there are)")
             found.add_argument("--now", action="store_true", help="start now, whatever the schedule says")
             found.add_argument("--failed", action="store_true", help="run again what has failed")
-            found.add_argument("--point", type=int, action="append", help="only what this point needs (may be repeated)")
+            found.add_argument(
+                "--point", type=int, action="append", help="only what this point needs (may be repeated)"
+            )
         if verb == "element":
             found.add_argument("--round", type=int, required=True)
             found.add_argument("--array", type=int, required=True)
@@ -113,7 +116,7 @@ def verified(bundle, room):
     except tree.Refused as error:
         say("%s: %s" % (trust, error))
         return None, verdict.UNREADABLE
-    # Without SCIFLOW_TRUST the runner asks that the bundle is whole, not who made it: that is `sciflow verify`'s question.
+    # Without SCIFLOW_TRUST the runner asks that the bundle is whole, not who made it: `sciflow verify` does.
     if found.code == verdict.CHANGED or (trust and found.code):
         for text in found.lines():
             say(text)
@@ -211,4 +214,8 @@ def main(words=None):
 
 
 if __name__ == "__main__":
+    if sys.getfilesystemencoding() == "ascii" and os.environ.get("LC_ALL") != UTF8:
+        # Python 3.6 takes every file name for ASCII where no locale is set (3.7 does not: PEP 538, 540).
+        os.environ["LC_ALL"] = UTF8
+        os.execv(sys.executable, [sys.executable, "-I", "-S", "-B"] + sys.argv)  # noqa: S606
     sys.exit(main())

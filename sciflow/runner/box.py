@@ -1,7 +1,7 @@
 """Enter the box once, and talk to the loop inside that starts the steps.
 
-The plan gives a list of boxes, each a way into the image in one engine's words; the first that works here is taken.
-No engine is known by name: programs to look for, words to try, to pull, to load and to enter with all come from the plan.
+The plan gives a list of boxes, each a way into the image in one engine's words; the first that works here is taken. No
+engine is known by name: programs to look for, words to try, to pull, to load and to enter with come from the plan.
 """
 
 import collections
@@ -28,7 +28,7 @@ class BoxError(Exception):
 
 
 def filled(words, places):
-    """Fill an engine's words: `{name}` by the place of that name; a list is one word of comma-separated (CSV) fields."""
+    """Fill an engine's words: `{name}` by the place of that name; a list is one word of comma-separated fields."""
 
     def fill(text):
         return re.sub(r"\{([a-z_]+)\}", lambda match: str(places[match.group(1)]), text)
@@ -46,7 +46,9 @@ def filled(words, places):
 
 def _succeeds(words):
     try:
-        return subprocess.call(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+        return (
+            subprocess.call(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+        )
     except OSError:
         return False
 
@@ -65,7 +67,9 @@ def choose(boxes, wanted=None):
         else:
             return box
     if not tried:
-        raise BoxError("this bundle cannot run in `%s`; it knows: %s" % (wanted, ", ".join(box["engine"] for box in boxes)))
+        raise BoxError(
+            "this bundle cannot run in `%s`; it knows: %s" % (wanted, ", ".join(box["engine"] for box in boxes))
+        )
     raise BoxError("no engine works here: %s" % "; ".join(tried))
 
 
@@ -77,16 +81,20 @@ def content(bundle, digest):
 
 
 def _made(words, target, say):
-    """Let an engine write a file: under a temporary name beside it, then in one rename, so that it is whole or absent."""
+    """Let an engine write a file: under another name beside it, then in one rename, so that it is whole or absent."""
     os.makedirs(os.path.dirname(target), exist_ok=True)
     folder = tempfile.mkdtemp(prefix=".making-", dir=os.path.dirname(target))
     try:
         part = os.path.join(folder, os.path.basename(target))
         words = filled(words, {"target": part, "cache": names.cache()})
         say("getting the image: %s" % " ".join(words))
-        found = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        found = subprocess.run(
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        )
         if found.returncode or not os.path.exists(part):
-            raise BoxError("the image could not be had: %s" % found.stdout.decode("utf-8", "replace")[-TAIL_BYTES:].strip())
+            raise BoxError(
+                "the image could not be had: %s" % found.stdout.decode("utf-8", "replace")[-TAIL_BYTES:].strip()
+            )
         os.chmod(part, 0o444)
         os.replace(part, target)
     finally:
@@ -121,11 +129,18 @@ def image(box, bundle, say):
         elif box["pull"]:
             words = filled(box["pull"], {"image": wanted["name"]})
         else:
-            raise BoxError("the image %s is neither carried by the bundle nor in the cache %s: run `sciflow fetch` on this bundle" % (wanted["name"], names.cache()))
+            raise BoxError(
+                "the image %s is neither carried by the bundle nor in the cache %s: run `sciflow fetch` on this bundle"
+                % (wanted["name"], names.cache())
+            )
         say("getting the image: %s" % " ".join(words))
-        found = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        found = subprocess.run(
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        )
         if found.returncode or not _succeeds(filled(box["present"], {"image": wanted["name"]})):
-            raise BoxError("the image could not be had: %s" % found.stdout.decode("utf-8", "replace")[-TAIL_BYTES:].strip())
+            raise BoxError(
+                "the image could not be had: %s" % found.stdout.decode("utf-8", "replace")[-TAIL_BYTES:].strip()
+            )
     return wanted["name"]
 
 
@@ -171,8 +186,9 @@ class Loop(object):
             self._process = subprocess.Popen(
                 words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, bufsize=0, start_new_session=True
             )
-        self._waiting, self._pids = b"", {}
-        first = self._lines(None)
+        self._waiting, self._pids, self.open, first = b"", {}, True, []
+        while self.open and not first:  # an engine may hand a line on in pieces
+            first = self._lines(None)
         self._shell = first[:1] == [["ready", "sh"]]
         if first[:1] in ([["ready", "sh"]], [["ready", "python"]]):
             return True
@@ -188,7 +204,7 @@ class Loop(object):
             return log.read().decode("utf-8", "replace")[-TAIL_BYTES:].strip() or "it said nothing"
 
     def _lines(self, timeout):
-        """Return the answers that are there, after at most `timeout` seconds (None: wait for one; [] also at the end)."""
+        """Return the answers there are, after at most `timeout` seconds (None: wait for one; [] also at the end)."""
         if not select.select([self._process.stdout], [], [], timeout)[0]:
             return []
         data = os.read(self._process.stdout.fileno(), 1 << 16)
@@ -228,7 +244,9 @@ class Loop(object):
                 self._pids[told[1]] = told[2]
             elif told[0] == "end":
                 self._pids.pop(told[1], None)
-                ends.append(End(told[1], int(told[2]), int(told[3]), float(told[4]), float(told[5]), int(told[6]) / 1024.0, ""))
+                ends.append(
+                    End(told[1], int(told[2]), int(told[3]), float(told[4]), float(told[5]), int(told[6]) / 1024.0, "")
+                )
         return ends
 
     def close(self):

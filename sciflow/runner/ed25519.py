@@ -1,4 +1,4 @@
-"""Verify Ed25519 signatures (RFC 8032 §5.1) with integers alone. Nothing here is secret, so nothing needs constant time."""
+"""Verify Ed25519 signatures (RFC 8032 §5.1) with integers alone. Nothing is secret here, so time may tell."""
 
 import hashlib
 

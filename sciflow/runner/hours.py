@@ -53,7 +53,7 @@ def windows(schedule, now):
 
 
 def window(schedule, now, since=None):
-    """Return the (start, close) of the time in which work may go on, at or after now; close is None where it is open-ended.
+    """Return the (start, close) of the time in which work may go on, now or later; close is None where it has no end.
 
     `since` is when the sweep was first launched: after `max_wait_s` it waits no longer.
     """

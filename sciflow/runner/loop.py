@@ -1,6 +1,6 @@
-"""The loop inside the box: start steps as told on standard input, tell of their ends on standard output.
+r"""The loop inside the box: start steps as told on standard input, tell of their ends on standard output.
 
-A request is one line of fields joined by tabs (`box.fields` writes them, with `\\`, tab and newline escaped):
+A request is one line of fields joined by tabs (`box.python_fields` writes them, with `\`, tab and newline escaped):
 
     start TOKEN FOLDER STDOUT STDERR COUNT NAME=VALUE … PROGRAM ARGUMENT …      COUNT is how many NAME=VALUE follow
     signal TOKEN NUMBER
@@ -14,19 +14,24 @@ import select
 import signal
 import sys
 
-RESET = [getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ", "SIGTERM", "SIGINT", "SIGUSR1", "SIGCHLD") if hasattr(signal, name)]
+RESET = [
+    getattr(signal, name)
+    for name in ("SIGPIPE", "SIGXFSZ", "SIGTERM", "SIGINT", "SIGUSR1", "SIGCHLD")
+    if hasattr(signal, name)
+]
 
 
 def fields(line):
     """Split a request and undo its escapes."""
     return [
-        part.replace("\\\\", "\0").replace("\\t", "\t").replace("\\n", "\n").replace("\0", "\\") for part in line.split("\t")
+        part.replace("\\\\", "\0").replace("\\t", "\t").replace("\\n", "\n").replace("\0", "\\")
+        for part in line.split("\t")
     ]
 
 
 def say(*words):
     """Answer with one line; short enough to be written at once."""
-    os.write(1, ("\t".join(str(word) for word in words) + "\n").encode("utf-8", "surrogateescape"))
+    os.write(1, os.fsencode("\t".join(str(word) for word in words) + "\n"))
 
 
 def start(folder, stdout, stderr, settings, words):
@@ -48,20 +53,23 @@ def start(folder, stdout, stderr, settings, words):
             os.dup2(os.open(path, flags, 0o644), target)
         environment = dict(os.environ)
         environment.update(setting.split("=", 1) for setting in settings)
-        os.execvpe(words[0], words, environment)
+        os.execvpe(words[0], words, environment)  # noqa: S606
     except OSError as error:
-        os.write(2, ("%s: %s\n" % (words[0], error.strerror)).encode("utf-8", "surrogateescape"))
+        os.write(2, os.fsencode("%s: %s\n" % (words[0], error.strerror)))
     finally:
         os._exit(127)  # what a shell says of a program that could not be started
     return None
 
 
-def clear(pid, number):
-    """Signal a step and what it has started."""
+def clear(pid, number, *, ended=False):
+    """Signal a step and what it has started; of one that has `ended`, only what it has left behind."""
     try:
         os.killpg(pid, number)
-    except (ProcessLookupError, PermissionError):
+    except PermissionError:
         pass
+    except ProcessLookupError:
+        if not ended:  # it is so young that it has no session yet; once it has ended, its number may be another's
+            os.kill(pid, number)
 
 
 def main():
@@ -87,7 +95,7 @@ def main():
                 if token is None:
                     continue
                 del running[token]
-                clear(pid, signal.SIGKILL)  # what the step left behind in its session
+                clear(pid, signal.SIGKILL, ended=True)  # what the step left behind in its session
                 ended = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
                 code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
                 say("end", token, code, ended, "%.3f" % usage.ru_utime, "%.3f" % usage.ru_stime, usage.ru_maxrss)
@@ -98,7 +106,8 @@ def main():
             lines = (waiting + data).split(b"\n")
             waiting = lines.pop()
             for line in lines:
-                told = fields(line.decode("utf-8", "surrogateescape"))
+                # fsdecode: Python 3.6 without a locale takes all names for ASCII; so the bytes stay as they are.
+                told = fields(os.fsdecode(line))
                 if told[0] == "start":
                     count = 6 + int(told[5])
                     running[told[1]] = start(told[2], told[3], told[4], told[6:count], told[count:])

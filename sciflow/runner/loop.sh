@@ -8,12 +8,9 @@ NL='
 setsid=$(command -v setsid)
 exec 3>&1
 
-# seconds 1m2.34s -> 62.34
+# seconds TICKS -> 62.34 (Linux counts a hundred ticks a second here, whatever its clock)
 seconds() {
-    minutes=${1%%m*} rest=${1#*m}
-    rest=${rest%s}
-    whole=${rest%%.*}
-    printf '%d.%s' $((minutes * 60 + whole)) "${rest#*.}"
+    printf '%d.%02d' $(($1 / 100)) $(($1 % 100))
 }
 
 # attempt TOKEN FOLDER STDOUT STDERR PROGRAM…: run one step to its end and tell of it. Its settings are exported already.
@@ -22,14 +19,17 @@ attempt() {
     shift 4
     umask 022
     (
+        trap - INT TERM USR1 # what this shell ignores its children would ignore too
         cd "$folder" || exit 127
         # The pid is told first, so that `signal` can reach the session.
         exec $setsid /bin/sh -c 'printf "pid\t%s\t%s\n" "$0" "$$" >&3; exec 3>&-; exec "$@"' "$token" "$@"
     ) </dev/null >"$out" 2>"$err"
     code=$? ended=0
     [ "$code" -gt 128 ] && ended=$((code - 128)) code=0
-    set -- $(times | tail -n 1)
-    printf 'end\t%s\t%s\t%s\t%s\t%s\t0\n' "$token" "$code" "$ended" "$(seconds "$1")" "$(seconds "$2")" >&3
+    # What this shell's children used: cutime and cstime, proc(5). `times` in $(…) would tell of a new process, so 0.
+    read -r stat </proc/self/stat
+    set -- ${stat##*) } # what follows the name begins with field 3
+    printf 'end\t%s\t%s\t%s\t%s\t%s\t0\n' "$token" "$code" "$ended" "$(seconds "${14}")" "$(seconds "${15}")" >&3
 }
 
 # start COUNT NAME=VALUE… TOKEN FOLDER STDOUT STDERR PROGRAM…

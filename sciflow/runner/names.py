@@ -79,11 +79,17 @@ def number(value):
     if ES6_MIN_POSITIONAL < point <= 0:
         return sign + "0." + "0" * -point + digits
     power = point - 1
-    return "%s%s%se%s%d" % (sign, digits[0], "." + digits[1:] if len(digits) > 1 else "", "+" if power > 0 else "-", abs(power))
+    return "%s%s%se%s%d" % (
+        sign,
+        digits[0],
+        "." + digits[1:] if len(digits) > 1 else "",
+        "+" if power > 0 else "-",
+        abs(power),
+    )
 
 
 def canonical(value):
-    """Write a JSON value in the one canonical form (RFC 8785), as text. Integers are written whole, whatever their size."""
+    """Write a JSON value in the one canonical form (RFC 8785), as text. Integers are written whole, of any size."""
     if value is None or value is True or value is False:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, str):

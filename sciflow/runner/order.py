@@ -1,7 +1,7 @@
 """The order of work: which steps may start now, and which of them first.
 
 A step is ready when everything it needs is done. Among the ready, those of the task with the longest path still to go
-come first (critical path first), and within a task the lower step; a step starts when its cpus, memory and gpus are free.
+come first (critical path first), in a task those ready first; a step starts when its cpus, memory and gpus are free.
 """
 
 from collections import deque
@@ -27,16 +27,23 @@ class Order(object):
     def __init__(self, plan, steps, settled, wanted=None):
         self.tasks = {task["name"]: task for task in plan["tasks"]}
         self._steps = steps
-        self._queues = {name: deque() for name in sorted(self.tasks, key=lambda name: (-rank(plan["tasks"])[name], name))}
+        self._queues = {
+            name: deque() for name in sorted(self.tasks, key=lambda name: (-rank(plan["tasks"])[name], name))
+        }
         self._missing = {}
         self.lost = deque()  # (task, step, the upstream (task, step) that is not coming)
         self.idle = []  # wanted, but what they need is neither done, nor lost, nor coming from here
         wanted = set(wanted if wanted is not None else steps.all())
-        self._wanted = {key for key in wanted if key not in settled or settled[key]["state"] not in (names.DONE, names.FAILED, names.TIME, names.MEMORY)}
-        self.total = len(self._wanted)
+        self._wanted = {
+            key
+            for key in wanted
+            if key not in settled or settled[key]["state"] not in (names.DONE, names.FAILED, names.TIME, names.MEMORY)
+        }
+        self._skipped = {key for key, record in settled.items() if record["state"] == names.SKIPPED}
         for name, step in steps.all():
             if (name, step) in self._wanted:
                 self._enter(name, step, settled)
+        self.total = len(self._wanted) + len(self.lost)
 
     def _enter(self, name, step, settled):
         missing, coming = 0, True
@@ -65,7 +72,8 @@ class Order(object):
             if (name, step) in self._wanted:
                 self._wanted.discard((name, step))
                 self._missing.pop((name, step), None)
-                self.lost.append((name, step, cause))
+                if (name, step) not in self._skipped:  # else it is on record already
+                    self.lost.append((name, step, cause))
                 stack.extend(found + ((name, step),) for found in self._steps.dependents(name, step))
 
     def wanted(self):

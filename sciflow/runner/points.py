@@ -73,7 +73,14 @@ class Steps(object):
 
     def of_points(self, chosen):
         """Return the (task, step) that some points call for; gather steps are of all points, and left out."""
-        return sorted({(task["name"], self.of[task["name"]][point]) for task in self.tasks if self._single(task) for point in chosen})
+        return sorted(
+            {
+                (task["name"], self.of[task["name"]][point])
+                for task in self.tasks
+                if self._single(task)
+                for point in chosen
+            }
+        )
 
     def _single(self, task):
         """Say whether a task neither gathers nor needs, directly or not, one that does."""
@@ -127,7 +134,7 @@ class Table(object):
 
 
 class Keys(object):
-    """The key of each step: the digest of all that decides its result (task, values, what it needs, inputs, image, code)."""
+    """The key of each step: the digest of what decides its result (task, values, upstream, inputs, image, code)."""
 
     def __init__(self, plan, steps, table):
         self._plan, self._steps, self._table = plan, steps, table

@@ -14,6 +14,7 @@ from . import names
 HEAD = '{"check":"'
 CHECK_DIGITS = 16
 START = len(HEAD) + CHECK_DIGITS + 2  # where a line's rest begins: after the closing quote and the comma
+LARGEST = 1 << 63  # what a column of integers can hold: a larger one was a float
 FINAL = (names.DONE, names.FAILED, names.MEMORY, names.TIME)  # what a step's own attempt can end in, for good
 
 
@@ -34,7 +35,11 @@ def parsed(text):
         return None
     if hashlib.sha256(rest).hexdigest()[:CHECK_DIGITS].encode("ascii") != text[len(HEAD) : len(HEAD) + CHECK_DIGITS]:
         return None
-    return json.loads("{" + rest.decode("utf-8"))
+    record = json.loads("{" + rest.decode("utf-8"))
+    for name, value in record.get("metrics", {}).items():
+        if isinstance(value, int) and not -LARGEST <= value < LARGEST:
+            record["metrics"][name] = float(value)  # RFC 8785 writes 1e20 without point or exponent
+    return record
 
 
 class Segment(object):
@@ -102,7 +107,9 @@ def read(run):
 
 def published(run, record):
     """Say whether a success counts: a step with outputs is published when its folder stands, named for the attempt."""
-    return not record["outputs"] or os.path.isdir(attempt_folder(run, record["task"], record["step"], record["attempt"]))
+    return not record["outputs"] or os.path.isdir(
+        attempt_folder(run, record["task"], record["step"], record["attempt"])
+    )
 
 
 def step_folder(run, task, step):
@@ -116,9 +123,9 @@ def attempt_folder(run, task, step, attempt):
 
 
 def settle(run, found):
-    """Return {(task, step): the record that counts} and {"workers": …, "attempts": {(task, step): how many}}.
+    """Return {(task, step): the record that counts} and {"workers": {name: …}, "attempts": {(task, step): how many}}.
 
-    A published success beats everything, the earliest of several wins (by end, then by attempt, so every reader agrees);
+    A published success beats everything; of several the earliest wins (by end, then by attempt, so all readers agree);
     else the latest attempt counts.
     """
     settled, workers, attempts = {}, {}, {}

@@ -42,7 +42,12 @@ def ask(words, stdin="", tries=1):
     for left in range(tries, 0, -1):
         try:
             found = subprocess.run(
-                words, input=stdin.encode("utf-8"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=kept
+                words,
+                input=stdin.encode("utf-8"),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=kept,
+                check=False,
             )
         except OSError as error:
             raise SlurmError("`%s`: %s" % (words[0], error.strerror))
@@ -174,7 +179,7 @@ def _claim(run, number, state):
 
 
 def _busy(last, me):
-    """Return the jobs that still have a round in hand: those it submitted, and the one that submits while it does so."""
+    """Return the jobs that still have a round in hand: those it submitted, and the one that submits as it does so."""
     ids = [job["id"] for job in last["jobs"] if job["id"]]
     if not last["ready"]:
         if last["job"]:
@@ -185,7 +190,7 @@ def _busy(last, me):
 
 
 def common(plan):
-    """Return the options every job of a round gets: the workflow's defaults, overruled by what this job itself was given."""
+    """Return the options every job of a round gets: the workflow's defaults, overruled by what this job was given."""
     chosen = dict(plan["slurm"])
     for option, variable in (
         ("partition", "SLURM_JOB_PARTITION"),

@@ -2,14 +2,17 @@
 
 import errno
 import json
+import math
 import os
 import shutil
 import stat
+import sys
 
 from . import names, records
 
 LOG_BYTES = 16384  # of each stream, head and tail, that a record keeps
 CUT = "\n… %d bytes left out …\n"
+HOOK = "onexc" if sys.version_info >= (3, 12) else "onerror"  # shutil.rmtree renamed it
 
 
 class StepError(Exception):
@@ -17,7 +20,7 @@ class StepError(Exception):
 
 
 def rendered(part, values):
-    """Write a value as a command shows it: numbers as Python's repr, so that they read back the same; truth in lower case."""
+    """Write a value as a command shows it: numbers as Python's repr, so that they read back; truth in lower case."""
     value = values[part]
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -30,7 +33,7 @@ def quoted(text):
 
 
 def command(task, fill):
-    """Return a step's argv. `fill` turns a placeholder (a dict of the plan) into text; in a shell text it is one word."""
+    """Return a step's argv. `fill` turns a placeholder (a dict of the plan) into text, in a shell text one word."""
     if task["shell"]:
         (parts,) = task["words"]
         return ["/bin/sh", "-c", "".join(part if isinstance(part, str) else quoted(fill(part)) for part in parts)]
@@ -40,7 +43,8 @@ def command(task, fill):
 def kept(path):
     """Return what a record keeps of a log: all of it when short, else its head and tail and how much is left out."""
     try:
-        with open(path, "rb") as stream:
+        # A step may have laid a link or a pipe where its log was: neither is followed, nor waited for.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as stream:
             size = os.fstat(stream.fileno()).st_size
             if size <= LOG_BYTES:
                 return stream.read().decode("utf-8", "replace")
@@ -60,9 +64,14 @@ def _pairs(pairs):
 
 def metrics(folder, name):
     """Read a step's metrics: a JSON object of scalars. NaN and infinities become null. Raises StepError."""
+
+    def finite(text):
+        return float(text) if math.isfinite(float(text)) else None  # 1e999 is infinite, too
+
     try:
         with open(_regular(folder, name), encoding="utf-8") as stream:
-            found = json.load(stream, object_pairs_hook=_pairs, parse_constant=lambda _: None)
+            found = json.load(stream, object_pairs_hook=_pairs, parse_float=finite, parse_constant=lambda _: None)
+            names.canonical(found).encode("utf-8")  # an escape may stand for half a character, which no record can hold
     except (ValueError, RecursionError) as error:
         raise StepError("the metrics file `%s` is not JSON: %s" % (name, error))
     if not isinstance(found, dict):
@@ -70,6 +79,8 @@ def metrics(folder, name):
     for key, value in found.items():
         if isinstance(value, (dict, list)):
             raise StepError("the metric `%s` in `%s` is no single value" % (key, name))
+        if isinstance(value, int) and not -records.LARGEST <= value < records.LARGEST:
+            raise StepError("the metric `%s` in `%s` is an integer of more than 64 bits" % (key, name))
     return found
 
 
@@ -80,14 +91,15 @@ def _regular(folder, name):
         facts = os.lstat(path)
     except OSError:
         raise StepError("`%s` was not written" % name)
-    # A folder on the way may be a link that the step has laid to somewhere else.
-    if not stat.S_ISREG(facts.st_mode) or os.path.realpath(path) != os.path.join(os.path.realpath(folder), name):
+    # A folder on the way, or the working folder itself, may be a link that the step has laid to somewhere else.
+    where = os.path.join(os.path.realpath(os.path.dirname(folder)), os.path.basename(folder), name)
+    if not stat.S_ISREG(facts.st_mode) or os.path.realpath(path) != where:
         raise StepError("`%s` is not a regular file in the step's folder" % name)
     return path
 
 
 def stage(task, folder, staged, attempt):
-    """Move a step's declared outputs aside, to `staged`/attempt, hashed and forced to the disk; return them for its record.
+    """Move a step's outputs aside, to `staged`/attempt, hashed and forced to the disk; return them for its record.
 
     Raises StepError for one that is missing, or that is a link or a folder.
     """
@@ -126,7 +138,7 @@ def publish(run, task, step, staged):
 
 
 def lay_out(folder, code, entries):
-    """Make a step's working folder, with a link for each top-level entry of the code (`code` is its path in the box)."""
+    """Make a step's working folder, with a link for each top-level entry of the code (`code`: its path in the box)."""
     os.mkdir(folder)
     for entry in entries:
         os.symlink(code + "/" + entry, os.path.join(folder, entry))
@@ -144,4 +156,4 @@ def clear(path):
             remove(name)
 
     if os.path.lexists(path):
-        shutil.rmtree(path, onerror=again)
+        shutil.rmtree(path, **{HOOK: again})

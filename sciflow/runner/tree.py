@@ -13,9 +13,8 @@ MAX_PATH = 1024  # bytes
 FREE = ("runs", "seals", "carried")  # the only places where something unlisted may stand, each under its own rule
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818  a verdict, and no error of ours
     """A document is not what this format allows; the text says which and why."""
-
 
 
 def shown(text):
@@ -43,7 +42,8 @@ def parse(data):
 
 def plain(value):
     """Write a document of texts, integers and containers as the compiler does (RFC 8785 for such values)."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    # surrogatepass: half a character, escaped in a hostile document, gives bytes that no sound document holds.
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
 def read_small(path):
@@ -97,7 +97,6 @@ def manifest_of(bundle):
     return entries, hashlib.sha256(data).hexdigest()
 
 
-
 def _hashed(path):
     """Return (sha256, size) of a file opened without following a link or waiting for a pipe."""
     sha, size = hashlib.sha256(), 0
@@ -108,19 +107,31 @@ def _hashed(path):
     return sha.hexdigest(), size
 
 
-def _walk(root, below=""):
-    """Yield (path, lstat) of everything below a folder, folders before what they hold; links are not followed."""
-    for name in sorted(os.listdir(os.path.join(root, below))):
-        path = below + "/" + name if below else name
-        facts = os.lstat(os.path.join(root, path))
-        yield path, facts
-        if stat.S_ISDIR(facts.st_mode) and path not in FREE:
-            for found in _walk(root, path):
-                yield found
+def _at(root, path):
+    """Return where a path of the manifest lies, as bytes: names are UTF-8 here, whatever the locale says."""
+    return os.path.join(os.fsencode(root), path.encode("utf-8", "surrogateescape"))
+
+
+def _walk(root):
+    """Yield (path, lstat) of everything below a folder, in no order; links are not followed."""
+    waiting = [""]  # no recursion: a hostile folder may be deeper than Python's stack
+    while waiting:
+        below = waiting.pop()
+        for name in os.listdir(_at(root, below)):
+            path = (below + "/" if below else "") + name.decode("utf-8", "surrogateescape")
+            facts = os.lstat(_at(root, path))
+            yield path, facts
+            if stat.S_ISDIR(facts.st_mode) and path not in FREE:
+                waiting.append(path)
 
 
 def _kind(mode):
-    kinds = ((stat.S_ISLNK, "a link"), (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
+    kinds = (
+        (stat.S_ISLNK, "a link"),
+        (stat.S_ISDIR, "a folder"),
+        (stat.S_ISFIFO, "a pipe"),
+        (stat.S_ISSOCK, "a socket"),
+    )
     return next((name for test, name in kinds if test(mode)), "a device")
 
 
@@ -128,13 +139,18 @@ def compare(bundle, entries):
     """Return the faults of a folder against its manifest's entries, as sorted (path, text); and hash on all cores."""
     faults, present, folders = [], [], set()
     for path in entries:
-        while "/" in path:
-            path = path.rsplit("/", 1)[0]
-            folders.add(path)
+        parts = path.split("/")
+        folders.update("/".join(parts[:depth]) for depth in range(1, len(parts)))
     for path, facts in _walk(bundle):
         if path in FREE or path in folders:
             if not stat.S_ISDIR(facts.st_mode):
-                faults.append((path, "is %s, and should be a folder" % (_kind(facts.st_mode) if not stat.S_ISREG(facts.st_mode) else "a file")))
+                faults.append(
+                    (
+                        path,
+                        "is %s, and should be a folder"
+                        % (_kind(facts.st_mode) if not stat.S_ISREG(facts.st_mode) else "a file"),
+                    )
+                )
         elif path == "manifest.json":
             continue
         elif path not in entries:
@@ -148,12 +164,14 @@ def compare(bundle, entries):
                 faults.append((path, "has mode %s; sealed: %s" % (mode, entries[path]["mode"])))
             if facts.st_nlink > 1:
                 faults.append((path, "has a second name (a hard link), through which it can be changed"))
-    named = {path for path, _ in faults}
-    faults.extend((path, "is missing") for path in entries if path not in named and path not in set(present))
+    seen = {path for path, _ in faults}.union(present)
+    faults.extend((path, "is missing") for path in entries if path not in seen)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # hashlib lets go of the interpreter's lock
-        for path, found in zip(present, pool.map(_hashed, [os.path.join(bundle, path) for path in present])):
+        for path, found in zip(present, pool.map(_hashed, [_at(bundle, path) for path in present])):
             if found != (entries[path]["sha256"], entries[path]["size"]):
-                faults.append((path, "has changed: sha256 %s, sealed %s" % (found[0][:12], entries[path]["sha256"][:12])))
+                faults.append(
+                    (path, "has changed: sha256 %s, sealed %s" % (found[0][:12], entries[path]["sha256"][:12]))
+                )
     faults.extend(_carried(bundle))
     return sorted(faults)
 
@@ -166,5 +184,5 @@ def _carried(bundle):
             continue
         if not re.match("^sha256/[0-9a-f]{64}$", path) or not stat.S_ISREG(facts.st_mode):
             yield where, "does not belong there"
-        elif _hashed(os.path.join(bundle, where))[0] != path[7:]:
+        elif _hashed(_at(bundle, where))[0] != path[7:]:
             yield where, "is not what its name says"

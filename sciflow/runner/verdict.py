@@ -8,7 +8,7 @@ file that a stranger can read, keep apart from the bundle, and run with `python3
 import argparse
 import base64
 import binascii
-import datetime
+import datetime as dt
 import hashlib
 import os
 import re
@@ -25,7 +25,6 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "urn:sciflow:bundle:v1"
 MAX_NAMED = 100  # faults said one by one
-
 
 
 class Seal(object):
@@ -106,7 +105,7 @@ def seals_of(bundle, identity):
     return seals, faults
 
 
-# ---- Trust: an OpenSSH allowed_signers file (ssh-keygen(1), ALLOWED SIGNERS), which is the reader's, never the bundle's
+# ---- Trust: an OpenSSH allowed_signers file (ssh-keygen(1), ALLOWED SIGNERS): the reader's, never the bundle's
 
 SIGNER = re.compile(r'^(?P<who>\S+)\s+(?P<options>(?:[a-z-]+="[^"]*",?)*)\s*ssh-ed25519\s+(?P<key>[A-Za-z0-9+/=]+)')
 
@@ -114,7 +113,7 @@ SIGNER = re.compile(r'^(?P<who>\S+)\s+(?P<options>(?:[a-z-]+="[^"]*",?)*)\s*ssh-
 def _date(text):
     for form in ("%Y%m%dZ", "%Y%m%d", "%Y%m%d%H%MZ", "%Y%m%d%H%M", "%Y%m%d%H%M%SZ", "%Y%m%d%H%M%S"):
         try:
-            return datetime.datetime.strptime(text, form)
+            return dt.datetime.strptime(text, form)  # noqa: DTZ007  UTC throughout, as `utc` gives it
         except ValueError:
             continue
     raise Refused("`%s` is no date such as 20300101" % shown(text))
@@ -123,12 +122,12 @@ def _date(text):
 def trusted(path, now):
     """Read an allowed_signers file into {key: (principal, why it does not count, or None)}. Raises Refused, OSError."""
     signers = {}
-    for number, line in enumerate(read_small(path).decode("utf-8").splitlines(), 1):
+    for number, line in enumerate(_lines(path), 1):
         if not line.strip() or line.startswith("#"):
             continue
         match = SIGNER.match(line)
         if not match or "*" in match.group("who"):
-            raise Refused("line %d is no `NAME namespaces=\"%s\" ssh-ed25519 KEY`" % (number, NAMESPACE))
+            raise Refused('line %d is no `NAME namespaces="%s" ssh-ed25519 KEY`' % (number, NAMESPACE))
         options = dict(re.findall('([a-z-]+)="([^"]*)"', match.group("options")))
         why = None
         if NAMESPACE not in options.get("namespaces", "").split(","):
@@ -137,16 +136,38 @@ def trusted(path, now):
             why = "its key is not valid yet"
         elif "valid-before" in options and now >= _date(options["valid-before"]):
             why = "its key has expired"
-        key = base64.b64decode(match.group("key"))[-32:]
+        key = _key("line %d" % number, match.group("key"))
         if key not in signers or why is None:
             signers[key] = (match.group("who"), why)
     revoked = os.path.join(os.path.dirname(path), "revoked_keys")
     if os.path.exists(revoked):
-        for line in read_small(revoked).decode("utf-8").splitlines():
-            if line.startswith("ssh-ed25519 "):
-                key = base64.b64decode(line.split()[1])[-32:]
-                signers[key] = (signers.get(key, ("",))[0], "its key has been revoked")
+        for number, line in enumerate(_lines(revoked), 1):
+            if not line.strip() or line.startswith("#"):
+                continue
+            found = re.search(r"(?:^|\s)ssh-ed25519\s+(\S+)", line)
+            if not found:  # passed over, it would leave somebody trusted who should not be
+                raise Refused("revoked_keys, line %d, is no `ssh-ed25519 KEY`" % number)
+            key = _key("revoked_keys, line %d" % number, found.group(1))
+            signers[key] = (signers.get(key, ("",))[0], "its key has been revoked")
     return signers
+
+
+def _lines(path):
+    try:
+        return read_small(path).decode("utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise Refused("it is not a text in UTF-8")
+
+
+def _key(where, text):
+    """Return the 32 bytes of a public key as OpenSSH writes it. Raises Refused."""
+    try:
+        blob = base64.b64decode(text, validate=True)
+    except ValueError:
+        blob = b""
+    if len(blob) < 32 or blob != ssh_blob(blob[-32:]):
+        raise Refused("%s: what follows `ssh-ed25519` is no such key" % where)
+    return blob[-32:]
 
 
 def default_trust():
@@ -180,8 +201,12 @@ class Verdict(object):
         if len(self.faults) > MAX_NAMED:
             lines.append("… and %d more" % (len(self.faults) - MAX_NAMED))
         if self.faults:
-            return lines + ["changed: %d of %d files do not agree with the seal" % (len({p for p, _ in self.faults}), self.files)]
-        lines.extend("%s: %s (%s)" % (seal.path, seal.why, fingerprint(seal.key)) for seal in self.seals if not seal.principal)
+            return lines + [
+                "changed: %d of %d files do not agree with the seal" % (len({p for p, _ in self.faults}), self.files)
+            ]
+        lines.extend(
+            "%s: %s (%s)" % (seal.path, seal.why, fingerprint(seal.key)) for seal in self.seals if not seal.principal
+        )
         if not self.signers:
             what = "sealed by nobody you trust" if self.seals else "not sealed"
             return lines + ["untrusted: %d files agree with manifest %s, %s" % (self.files, self.id[:12], what)]
@@ -214,7 +239,7 @@ def judge(bundle, trust=None, now=None):
 
 def utc():
     """Return the time now, in UTC, without a zone (utcnow is deprecated from Python 3.12 on)."""
-    return datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=time.time())
+    return dt.datetime(1970, 1, 1) + dt.timedelta(seconds=time.time())  # noqa: DTZ001
 
 
 def main(words=None):

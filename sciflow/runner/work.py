@@ -26,7 +26,14 @@ ENVELOPE = {  # what a step finds the same everywhere
     "PYTHONDONTWRITEBYTECODE": "1",
     "SOURCE_DATE_EPOCH": "0",
 }
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "SCIFLOW_CPUS")
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "SCIFLOW_CPUS",
+)
 
 
 def token():
@@ -45,6 +52,21 @@ def clear_left(run):
             continue  # just being made, or being removed
         if facts.gone(owner):
             step.clear(os.path.join(folder, name))
+    _remove_empty(folder)
+
+
+def _remove_empty(folder):
+    try:
+        os.rmdir(folder)
+    except OSError:
+        pass  # it is not there, or other workers are still at work
+
+
+def _anew(path):
+    """Open a text file for writing where none stands: a step may have laid a link there, to be written through."""
+    if os.path.lexists(path):
+        os.unlink(path)
+    return open(path, "x", encoding="utf-8")
 
 
 class Running(object):
@@ -70,32 +92,40 @@ class Worker(object):
     def run(self, chosen, wanted, progress):
         """Run the wanted steps in the chosen box; return the exit code. Raises BoxError, OSError."""
         order = Order(self.plan, self.steps, self.settled, wanted)
+        clear_left(self.run_folder)
         if not order.total:
             self.table.close()
             return names.EXIT_OK
-        clear_left(self.run_folder)
         os.makedirs(self.work)
         try:
             with open(os.path.join(self.work, OWNER), "w", encoding="utf-8") as stream:
                 json.dump(facts.owner(), stream)
             code = self._stage_code()
             image = box.image(chosen, self.bundle, self.say)
-            places = {"image": image, "code": code, "work": self.work, "runner": os.path.join(self.bundle, names.RUNNER)}
-            places.update(inputs=os.path.join(self.bundle, names.INPUTS), outputs=os.path.join(self.run_folder, names.OUTPUTS))
+            places = {
+                "image": image,
+                "code": code,
+                "work": self.work,
+                "runner": os.path.join(self.bundle, names.RUNNER),
+            }
+            places.update(
+                inputs=os.path.join(self.bundle, names.INPUTS), outputs=os.path.join(self.run_folder, names.OUTPUTS)
+            )
             places.update(uid=os.getuid(), gid=os.getgid(), name="sciflow-" + self.name, cache=names.cache())
             places.update(path=os.environ.get("PATH", os.defpath))
             for name in ("inputs", "outputs"):  # a box mounts all of them, also those that a bundle has no use for
                 if not os.path.isdir(places[name]):
-                    places[name] = os.path.join(self.run_folder, names.OUTPUTS) if name == "outputs" else os.path.join(self.work, name)
+                    places[name] = (
+                        os.path.join(self.run_folder, names.OUTPUTS)
+                        if name == "outputs"
+                        else os.path.join(self.work, name)
+                    )
                     os.makedirs(places[name], exist_ok=True)
             return self._serve(order, chosen, places, progress)
         finally:
             self.table.close()
             step.clear(self.work)
-            try:
-                os.rmdir(os.path.dirname(self.work))
-            except OSError:
-                pass  # other workers are still at work
+            _remove_empty(os.path.dirname(self.work))
 
     def _stage_code(self):
         """Copy the code aside while hashing it, so that what was verified is what runs. Returns the copy's folder."""
@@ -128,7 +158,7 @@ class Worker(object):
         finally:
             loop.close()
             segment.close()
-        progress(self.counts, order, self.running, True)
+        progress(self.counts, order, self.running, final=True)
         if self.stopping:
             return names.EXIT_INTERRUPTED if self.stopping == signal.SIGINT else names.EXIT_LATER
         return names.EXIT_OK
@@ -146,7 +176,7 @@ class Worker(object):
                 for what in free:
                     free[what] -= running.task["resources"][what]
             segment.commit()
-            progress(self.counts, order, self.running, False)
+            progress(self.counts, order, self.running, final=False)
             if not self.running:
                 return
             for end in loop.wait(TICK_S):
@@ -190,12 +220,14 @@ class Worker(object):
         name, number = found
         task, attempt = next(task for task in self.plan["tasks"] if task["name"] == name), token()
         running = Running(task, number, attempt, slot, os.path.join(self.work, attempt))
-        step.lay_out(running.folder, loop.paths["code"], sorted({path.split("/")[0] for path in self.plan["code_files"]}))
+        step.lay_out(
+            running.folder, loop.paths["code"], sorted({path.split("/")[0] for path in self.plan["code_files"]})
+        )
         for _, path in sorted(task["outputs"].items()):
             os.makedirs(os.path.join(running.folder, os.path.dirname(path)), exist_ok=True)
         values = self._values(name, number)
         mine = {use: values[use] for use in task["uses"]}
-        with open(os.path.join(self.work, "%d.parameters.json" % slot), "w", encoding="utf-8") as stream:
+        with _anew(os.path.join(self.work, "%d.parameters.json" % slot)) as stream:
             json.dump(mine, stream, ensure_ascii=False)
         inside = loop.paths["work"] + "/" + attempt
         settings = dict(ENVELOPE, **{thread: str(task["resources"]["cpus"]) for thread in THREADS})
@@ -217,7 +249,7 @@ class Worker(object):
         """Return the function that turns a placeholder into text, for one attempt."""
 
         def fill(part):
-            (kind, name), = part.items()
+            ((kind, name),) = part.items()
             if kind == "parameter":
                 return step.rendered(name, values)
             if kind == "input":
@@ -239,13 +271,15 @@ class Worker(object):
     def _published(self, paths, key, record):
         """Return {output: its path in the box} of a step that is done."""
         folder = records.attempt_folder("", key[0], key[1], record["attempt"]).split("/", 1)[1]
-        return {name: "%s/%s/%s" % (paths["outputs"], folder, found["path"]) for name, found in record["outputs"].items()}
+        return {
+            name: "%s/%s/%s" % (paths["outputs"], folder, found["path"]) for name, found in record["outputs"].items()
+        }
 
     def _gathered(self, name, slot, paths):
         """Write the records of a gathered task as JSON lines, one a step, in step order; return the file's path."""
         uses = next(task["uses"] for task in self.plan["tasks"] if task["name"] == name)
         file = "%d.%s.jsonl" % (slot, name)
-        with open(os.path.join(self.work, file), "w", encoding="utf-8") as stream:
+        with _anew(os.path.join(self.work, file)) as stream:
             for number in range(len(self.steps.first[name])):
                 record, values = self.settled[name, number], self._values(name, number)
                 json.dump(
@@ -307,11 +341,21 @@ class Worker(object):
         try:
             if running.told:
                 state = running.told[0]
-                why = "time limit of %d s" % running.task["resources"]["time_s"] if state == names.TIME else "stopped by signal %d" % (self.stopping or 0)
+                why = (
+                    "time limit of %d s" % running.task["resources"]["time_s"]
+                    if state == names.TIME
+                    else "stopped by signal %d" % (self.stopping or 0)
+                )
                 self._note(segment, running, state, end, reason=why)
             elif end.code or end.signal:
                 state = names.FAILED
-                self._note(segment, running, state, end, reason="signal %d" % end.signal if end.signal else "exit code %d" % end.code)
+                self._note(
+                    segment,
+                    running,
+                    state,
+                    end,
+                    reason="signal %d" % end.signal if end.signal else "exit code %d" % end.code,
+                )
             else:
                 state = self._success(segment, running, end, staged)
         finally:
@@ -338,6 +382,8 @@ class Worker(object):
             # Another worker was first. Its result counts, and this one is compared with it when results are collected.
             segment.append(dict(record, state=names.SUPERSEDED, reason="another attempt was published first"))
             winner = records.settle(self.run_folder, records.read(self.run_folder))[0]
+            if key not in winner:  # a name is given after its record is on the disk, so somebody has taken that away
+                raise records.TornError("outputs/%s/%06d stands, and its record is lost: remove that folder" % key)
             self.settled[key] = winner[key]
         else:
             self.settled[key] = record

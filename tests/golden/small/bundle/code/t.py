@@ -1,0 +1,1 @@
+"""What the tasks of the small study would run."""

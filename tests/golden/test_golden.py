@@ -1,0 +1,109 @@
+"""One bundle, kept whole: compile must give exactly these bytes.
+
+The runner and `verify.py` are held to the package's own files, and the manifest to all of them. Where a change of the
+bundle is meant, `python -m tests.golden.test_golden` writes the kept files anew, and their diff says what it does.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from sciflow import api
+from sciflow.runner import names
+
+HERE = Path(__file__).parent / "small"
+KEPT = HERE / "bundle"
+PACKAGE = Path(names.__file__).parent
+
+
+def files(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def ours(path):
+    """Say whether a file of a bundle is one of the package's own, or made of all the others."""
+    return path.startswith(("runner/", "seals/")) or path in ("verify.py", "manifest.json")
+
+
+def compiled(folder):
+    shutil.copytree(HERE, folder / "small", ignore=shutil.ignore_patterns("bundle", "__pycache__"))
+    return api.compile(folder / "small" / "workflow.toml").path
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        return compiled(tmp_path_factory.mktemp("golden"))
+
+
+def test_the_bundle_holds_the_kept_files_and_the_packages_own(bundle):
+    assert [path for path in files(bundle) if not ours(path)] == files(KEPT)
+
+
+@pytest.mark.parametrize("path", files(KEPT))
+def test_compile_gives_exactly_these_bytes(bundle, path):
+    assert (bundle / path).read_bytes() == (KEPT / path).read_bytes()
+
+
+def test_the_runner_is_the_packages_own(bundle):
+    wanted = {path.name: path.read_bytes() for path in PACKAGE.iterdir() if path.suffix in (".py", ".sh")}
+    assert {path.name: path.read_bytes() for path in (bundle / "runner").iterdir()} == wanted
+
+
+@pytest.mark.parametrize("room", ["ed25519", "tree", "verdict"])
+def test_verify_py_holds_every_line_of_the_rooms_that_judge(bundle, room):
+    lines = (PACKAGE / f"{room}.py").read_text(encoding="utf-8").splitlines()
+    wanted = "\n".join(line for line in lines if not line.startswith("from ."))
+    assert wanted in (bundle / "verify.py").read_text(encoding="utf-8")
+
+
+def test_the_manifest_lists_every_file_with_size_mode_and_digest(bundle):
+    listed = json.loads((bundle / "manifest.json").read_bytes())["files"]
+    wanted = [path for path in files(bundle) if path != "manifest.json" and not path.startswith("seals/")]
+    assert listed == [
+        {
+            "path": path,
+            "size": (bundle / path).stat().st_size,
+            "mode": "0755" if path in ("launch.sh", "verify.py") else "0644",
+            "sha256": hashlib.sha256((bundle / path).read_bytes()).hexdigest(),
+        }
+        for path in wanted
+    ]
+
+
+def test_the_manifest_is_the_canonical_form_of_what_it_says(bundle):
+    data = (bundle / "manifest.json").read_bytes()
+    assert data == json.dumps(json.loads(data), ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def test_the_name_of_the_folder_is_the_start_of_the_manifests_digest(bundle):
+    assert bundle.name == "small-" + hashlib.sha256((bundle / "manifest.json").read_bytes()).hexdigest()[:12]
+
+
+def test_every_file_has_the_mode_the_manifest_says(bundle):
+    listed = json.loads((bundle / "manifest.json").read_bytes())["files"]
+    assert {entry["path"]: f"{(bundle / entry['path']).stat().st_mode & 0o7777:04o}" for entry in listed} == {
+        entry["path"]: entry["mode"] for entry in listed
+    }
+
+
+def rewrite():
+    """Write the kept files anew."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_CONFIG_HOME"] = folder + "/config"
+        made = compiled(Path(folder))
+        shutil.rmtree(KEPT, ignore_errors=True)
+        for path in files(made):
+            if not ours(path):
+                (KEPT / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(made / path, KEPT / path)
+
+
+if __name__ == "__main__":
+    rewrite()

@@ -1,0 +1,245 @@
+"""The plan: which steps there are, what they share, and which change of a workflow changes which key."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from sciflow.errors import WorkflowError
+from sciflow.plan import graph, lock
+from sciflow.runner import names, points
+from sciflow.workflow import load
+
+HEAD = 'format = 1\n[workflow]\nname = "x"\n'
+AXES = '[parameters]\na = [1, 2, 3]\nb = ["u", "v"]\n'
+PREPARE = '[tasks.prepare]\nrun = ["prepare"]\n'
+TRAIN = '[tasks.train]\nneeds = ["prepare"]\nrun = ["train", "{a}", "{b}"]\n'
+SCORE = '[tasks.score]\nneeds = ["train"]\nrun = ["score"]\n'
+TOTAL = '[tasks.total]\ngather = "train"\nrun = ["total", "{train.records}"]\n'
+
+
+def parsed(tmp_path, *sections, head=HEAD):
+    return load.parse("".join([head, *sections]), file=tmp_path / "workflow.toml")
+
+
+def planned(tmp_path, *sections, head=HEAD, pinned=None):
+    plan, steps = graph.plan(parsed(tmp_path, *sections, head=head), pinned or lock.Lock(), [])
+    return plan, steps
+
+
+def counts(plan):
+    return {task["name"]: task["steps"] for task in plan["tasks"]}
+
+
+def task(plan, name):
+    return next(entry for entry in plan["tasks"] if entry["name"] == name)
+
+
+class Values:
+    """The table of points, from memory."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def values(self, point):
+        return self.rows[point]
+
+
+def keys(tmp_path, *sections, head=HEAD, pinned=None):
+    """Return {(task, values it depends on): key} of every step."""
+    from sciflow.workflow import sweep
+
+    workflow = parsed(tmp_path, *sections, head=head)
+    plan, steps = graph.plan(workflow, pinned or lock.Lock(), [])
+    columns = [column.name for column in sweep.columns(workflow)]
+    rows = [dict(zip(columns, row, strict=True)) for row in sweep.points(workflow)]
+    found = points.Keys(plan, steps, Values(rows))
+    return {
+        (name, tuple(rows[steps.first[name][step]][use] for use in task(plan, name)["uses"])): found.of(name, step)
+        for name, step in steps.all()
+    }
+
+
+def test_what_depends_on_nothing_runs_once_and_what_needs_all_of_it_for_each_point(tmp_path):
+    assert counts(planned(tmp_path, AXES, PREPARE, TRAIN, SCORE)[0]) == {"prepare": 1, "train": 6, "score": 6}
+
+
+def test_points_that_agree_on_what_a_task_names_share_its_step(tmp_path):
+    plan, steps = planned(tmp_path, AXES, '[tasks.t]\nrun = ["t", "{b}"]\n')
+    assert (counts(plan), list(steps.of["t"])) == ({"t": 2}, [0, 1, 0, 1, 0, 1])
+
+
+def test_steps_are_numbered_as_the_points_first_call_for_them(tmp_path):
+    _, steps = planned(tmp_path, AXES, '[tasks.t]\nrun = ["t", "{a}"]\n')
+    assert list(steps.first["t"]) == [0, 2, 4]
+
+
+def test_a_task_depends_on_what_it_needs_depends_on(tmp_path):
+    plan, _ = planned(tmp_path, AXES, PREPARE, TRAIN, SCORE, '[tasks.last]\nneeds = ["score"]\nrun = ["last"]\n')
+    assert task(plan, "last")["uses"] == ["a", "b"]
+
+
+def test_parameters_stand_in_the_order_of_the_columns(tmp_path):
+    plan, _ = planned(tmp_path, AXES, '[tasks.t]\nrun = ["t", "{b}", "{a}"]\n')
+    assert task(plan, "t")["uses"] == ["a", "b"]
+
+
+def test_parameters_that_a_task_lists_count_like_those_it_names(tmp_path):
+    plan, _ = planned(tmp_path, AXES, '[tasks.t]\nparameters = ["b"]\nrun = ["t"]\n')
+    assert task(plan, "t")["uses"] == ["b"]
+
+
+def test_a_derived_column_is_depended_on_by_its_own_name(tmp_path):
+    plan, _ = planned(tmp_path, AXES, '[sweep]\nderive = { even = "a % 2" }\n', '[tasks.t]\nrun = ["t", "{even}"]\n')
+    assert (task(plan, "t")["uses"], counts(plan)) == (["even"], {"t": 2})
+
+
+@pytest.mark.parametrize("word", ["{point}", "{seed}"])
+def test_who_asks_for_the_point_or_the_seed_depends_on_every_column(tmp_path, word):
+    plan, _ = planned(tmp_path, AXES, f'[tasks.t]\nrun = ["t", "{word}"]\n')
+    assert (task(plan, "t")["uses"], counts(plan)) == (["a", "b"], {"t": 6})
+
+
+def test_a_gathering_task_runs_once_after_every_step_of_the_gathered(tmp_path):
+    plan, steps = planned(tmp_path, AXES, PREPARE, TRAIN, TOTAL)
+    assert list(steps.needs(task(plan, "total"), 0)) == [("train", number) for number in range(6)]
+    assert counts(plan)["total"] == 1
+
+
+def test_without_parameters_there_is_one_point(tmp_path):
+    plan, _ = planned(tmp_path, PREPARE, SCORE.replace("train", "prepare"))
+    assert (plan["points"], counts(plan)) == (1, {"prepare": 1, "score": 1})
+
+
+def test_a_gathering_task_that_would_depend_on_a_parameter_is_refused_with_its_place(tmp_path):
+    workflow = parsed(tmp_path, AXES, PREPARE, TRAIN, TOTAL)
+    *others, total = workflow.tasks
+    bent = replace(workflow, tasks=(*others, replace(total, parameters=("a",))))
+    with pytest.raises(
+        WorkflowError, match="task `total` runs once, over all of `train`, but depends on `a`"
+    ) as caught:
+        graph.uses(bent)
+    place = workflow.source.places["tasks", "total"]
+    assert (caught.value.faults[0].line, caught.value.faults[0].column) == place
+
+
+def test_tasks_stand_after_what_they_need_and_else_as_in_the_file(tmp_path):
+    plan, _ = planned(tmp_path, AXES, SCORE, '[tasks.early]\nrun = ["true"]\n', TRAIN, PREPARE)
+    assert [entry["name"] for entry in plan["tasks"]] == ["early", "prepare", "train", "score"]
+
+
+def test_the_order_of_tasks_in_the_file_decides_no_key(tmp_path):
+    assert keys(tmp_path, AXES, PREPARE, TRAIN, TOTAL) == keys(tmp_path, AXES, TOTAL, TRAIN, PREPARE)
+
+
+def test_the_order_of_tasks_in_the_file_is_kept_where_they_do_not_wait_for_each_other(tmp_path):
+    one, other = '[tasks.one]\nrun = ["one"]\n', '[tasks.other]\nrun = ["other"]\n'
+    assert [entry["name"] for entry in planned(tmp_path, other, one)[0]["tasks"]] == ["other", "one"]
+
+
+def test_the_same_workflow_gives_the_same_plan(tmp_path):
+    one, two = (planned(tmp_path, AXES, PREPARE, TRAIN, TOTAL)[0] for _ in range(2))
+    assert names.canonical(one) == names.canonical(two)
+
+
+def test_an_edge_leads_from_each_task_to_those_that_need_it(tmp_path):
+    found = graph.graph(parsed(tmp_path, AXES, PREPARE, TRAIN, TOTAL))
+    assert sorted(found.edges) == [("prepare", "train"), ("train", "total")]
+
+
+CODE = lock.Lock(code=(lock.LockedFile(path="t.py", sha256="1" * 64, size=1),))
+INPUT = lock.Lock(
+    inputs=(lock.LockedInput(name="a", path="a", files=(lock.LockedFile(path="a", sha256="1" * 64, size=1),)),)
+)
+
+
+def test_another_code_is_another_key_for_every_step(tmp_path):
+    changed = replace(CODE, code=(replace(CODE.code[0], sha256="2" * 64),))
+    before, after = (keys(tmp_path, AXES, PREPARE, TRAIN, pinned=pinned) for pinned in (CODE, changed))
+    assert not set(before.values()) & set(after.values())
+
+
+def test_another_input_is_another_key(tmp_path):
+    other = lock.Lock(inputs=(replace(INPUT.inputs[0], files=(replace(INPUT.inputs[0].files[0], sha256="2" * 64),)),))
+    before, after = (keys(tmp_path, PREPARE, pinned=pinned) for pinned in (INPUT, other))
+    assert before != after
+
+
+def test_another_image_is_another_key(tmp_path):
+    from tests.plan.test_lock import PINNED
+
+    moved = replace(PINNED, digests=(("manifest", "sha256:" + "3" * 64),))
+    before, after = (keys(tmp_path, PREPARE, pinned=lock.Lock(image=image)) for image in (PINNED, moved))
+    assert before != after
+
+
+def test_the_same_values_have_the_same_key_in_a_larger_sweep(tmp_path):
+    small = keys(tmp_path, AXES, PREPARE, TRAIN)
+    large = keys(tmp_path, AXES.replace("3]", "3, 4]"), PREPARE, TRAIN)
+    assert small.items() < large.items()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"train", "{a}"', '"train", "-x", "{a}"'),
+        ('run = ["train"', 'environment = { A = "1" }\nrun = ["train"'),
+        ('run = ["train"', 'metrics = "m.json"\nrun = ["train"'),
+        ('run = ["train"', 'outputs = { o = "o" }\nrun = ["train"'),
+        ('run = ["train"', 'resources = { cpus = 2 }\nrun = ["train"'),
+        ('run = ["train"', 'resources = { gpus = 1 }\nrun = ["train"'),
+    ],
+)
+def test_what_decides_a_result_decides_the_key_of_that_task_and_of_no_task_before(tmp_path, old, new):
+    before, after = keys(tmp_path, AXES, PREPARE, TRAIN), keys(tmp_path, AXES, PREPARE, TRAIN.replace(old, new))
+    assert {name for (name, values), key in after.items() if before.get((name, values)) != key} == {"train"}
+
+
+@pytest.mark.parametrize("resources", ['{ time = "2h" }', '{ memory = "3 GiB" }'])
+def test_how_much_a_step_may_use_decides_no_key(tmp_path, resources):
+    patient = TRAIN + f"resources = {resources}\n"
+    assert keys(tmp_path, AXES, PREPARE, TRAIN) == keys(tmp_path, AXES, PREPARE, patient)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        HEAD + 'title = "Something"\n',
+        HEAD.replace('"x"', '"y"'),
+        HEAD + '[schedule]\npolicy = "off-peak"\nhours = "22:00-08:00"\n',
+        HEAD + '[slurm]\npartition = "main"\n',
+    ],
+)
+def test_what_is_said_around_the_tasks_decides_no_key(tmp_path, head):
+    assert keys(tmp_path, AXES, PREPARE, TRAIN, head=head) == keys(tmp_path, AXES, PREPARE, TRAIN)
+
+
+def test_a_change_at_the_start_changes_the_keys_of_all_that_follows(tmp_path):
+    bent = PREPARE.replace('"prepare"]', '"prepare", "-v"]')
+    before, after = (keys(tmp_path, AXES, first, TRAIN, TOTAL) for first in (PREPARE, bent))
+    assert not set(before.values()) & set(after.values())
+
+
+def test_the_float_one_and_the_integer_one_are_the_same_value_of_a_float_parameter(tmp_path):
+    floats = '[parameters]\na = [1.0, 2.5]\n[tasks.t]\nrun = ["t", "{a}"]\n'
+    assert keys(tmp_path, floats) == keys(tmp_path, floats.replace("1.0", "1"))
+
+
+def test_the_schedule_travels_as_minutes_after_midnight(tmp_path):
+    plan, _ = planned(tmp_path, PREPARE, head=HEAD + '[schedule]\npolicy = "off-peak"\nhours = "22:30-08:00"\n')
+    assert (plan["schedule"]["opens"], plan["schedule"]["closes"]) == (22 * 60 + 30, 8 * 60)
+
+
+def test_an_input_is_found_where_it_is_carried(tmp_path):
+    (tmp_path / "data").mkdir()
+    shutil.copyfile(__file__, tmp_path / "data" / "reads.fq")
+    text = '[inputs]\nreads = { path = "data/reads.fq" }\n'
+    workflow = parsed(tmp_path, text, PREPARE)
+    plan, _ = graph.plan(workflow, lock.files(workflow, tmp_path), [])
+    assert plan["inputs"]["reads"]["path"] == "reads/reads.fq"
+
+
+def test_a_long_chain_of_tasks_has_a_plan(tmp_path):
+    chain = ['[tasks.t0]\nrun = ["true"]\n']
+    chain += [f'[tasks.t{at}]\nneeds = ["t{at - 1}"]\nrun = ["true"]\n' for at in range(1, 1500)]
+    assert len(planned(tmp_path, *chain)[0]["tasks"]) == 1500

@@ -1,0 +1,247 @@
+"""A box is chosen, its image made present, its words filled; no engine is known by name."""
+
+import csv
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from sciflow.runner import box, names
+from tests.runner.conftest import HOST
+
+
+def engine(name, **more):
+    return {**HOST, "engine": name, **more}
+
+
+def silent(_):
+    pass
+
+
+def test_places_are_filled_in():
+    assert box.filled(["--bind", "{code}:/code"], {"code": "/a b"}) == ["--bind", "/a b:/code"]
+
+
+def test_braces_that_name_no_place_are_kept():
+    assert box.filled(["{{.Id}}", "{ID}"], {}) == ["{{.Id}}", "{ID}"]
+
+
+def test_a_list_is_one_word_of_fields_that_a_csv_reader_takes_apart():
+    (word,) = box.filled([["type=bind", "source={code}", "target=/code"]], {"code": '/a,b "c"'})
+    assert next(csv.reader([word])) == ["type=bind", 'source=/a,b "c"', "target=/code"]
+
+
+def test_the_first_box_that_works_is_chosen():
+    boxes = [
+        engine("lacking", needs=["no-such-program"]),
+        engine("broken", probe=["false"]),
+        engine("good"),
+        engine("later"),
+    ]
+    assert box.choose(boxes)["engine"] == "good"
+
+
+def test_the_wanted_box_is_chosen():
+    assert box.choose([engine("first"), engine("second")], "second")["engine"] == "second"
+
+
+def test_where_no_box_works_each_says_why():
+    boxes = [engine("lacking", needs=["no-such-program"]), engine("broken", probe=["false", "x"])]
+    with pytest.raises(box.BoxError, match="lacking: `no-such-program` is not on PATH; broken: `false x` failed"):
+        box.choose(boxes)
+
+
+def test_a_box_that_the_bundle_does_not_know_is_named():
+    with pytest.raises(box.BoxError, match="cannot run in `podman`; it knows: first, second"):
+        box.choose([engine("first"), engine("second")], "podman")
+
+
+# ---- Images
+
+
+@pytest.fixture
+def bundle(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCIFLOW_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "bundle").mkdir()
+    return tmp_path / "bundle"
+
+
+def kept(folder, data, name=None):
+    """Keep content under its digest, or under another name; return its digest."""
+    digest = name or names.digest(data)
+    (folder / "sha256").mkdir(parents=True, exist_ok=True)
+    (folder / "sha256" / digest).write_bytes(data)
+    return "sha256:" + digest
+
+
+def test_an_image_that_is_not_used_has_no_name(bundle):
+    assert box.image(engine("host"), str(bundle), silent) == ""
+
+
+def test_an_image_carried_along_is_found(bundle):
+    digest = kept(bundle / "carried", b"image")
+    path = box.image(engine("e", image={"file": digest}), str(bundle), silent)
+    assert path == str(bundle / "carried" / "sha256" / digest[7:])
+
+
+def test_an_image_in_the_cache_is_found(bundle, tmp_path):
+    digest = kept(tmp_path / "cache", b"image")
+    assert box.image(engine("e", image={"file": digest}), str(bundle), silent).startswith(str(tmp_path / "cache"))
+
+
+def test_an_image_that_is_not_what_its_name_says_is_refused(bundle, tmp_path):
+    digest = kept(tmp_path / "cache", b"image", "a" * 64)
+    with pytest.raises(box.BoxError, match="is not what its name says"):
+        box.image(engine("e", image={"file": digest}), str(bundle), silent)
+
+
+def test_an_image_that_is_nowhere_is_named(bundle):
+    with pytest.raises(box.BoxError, match="neither carried by the bundle nor in the cache"):
+        box.image(engine("e", image={"file": "sha256:" + "b" * 64}), str(bundle), silent)
+
+
+def test_an_image_is_pulled_once(bundle, tmp_path):
+    pulled = engine(
+        "e",
+        image={"sif": "sha256:abc"},
+        pull=["sh", "-c", 'echo x >> "$1"; echo y >> "$0"', str(tmp_path / "count"), "{target}"],
+    )
+    assert [box.image(pulled, str(bundle), silent) for _ in range(2)] == [
+        str(tmp_path / "cache" / "sif" / "abc.sif")
+    ] * 2
+    assert (tmp_path / "count").read_text() == "y\n"
+
+
+@pytest.mark.parametrize(
+    "words", [["sh", "-c", 'echo half > "$0"; echo no network >&2; exit 1', "{target}"], ["echo", "no network"]]
+)
+def test_a_pull_that_fails_leaves_nothing_and_says_why(bundle, tmp_path, words):
+    with pytest.raises(box.BoxError, match="the image could not be had: no network"):
+        box.image(engine("e", image={"sif": "sha256:abc"}, pull=words), str(bundle), silent)
+    assert not list((tmp_path / "cache" / "sif").iterdir())
+
+
+def named(tmp_path, **more):
+    """Return a box whose engine knows its images by name: a file of that name stands once it does."""
+    return engine(
+        "e",
+        image={"name": str(tmp_path / "loaded"), **more.pop("image", {})},
+        present=["test", "-e", "{image}"],
+        **more,
+    )
+
+
+def test_an_image_that_the_engine_has_is_not_pulled(bundle, tmp_path):
+    (tmp_path / "loaded").touch()
+    assert box.image(named(tmp_path, pull=["false"]), str(bundle), silent) == str(tmp_path / "loaded")
+
+
+def test_an_image_that_the_engine_has_not_is_pulled(bundle, tmp_path):
+    assert box.image(named(tmp_path, pull=["touch", "{image}"]), str(bundle), silent) == str(tmp_path / "loaded")
+
+
+def test_an_archive_is_loaded_rather_than_pulled(bundle, tmp_path):
+    digest = kept(bundle / "carried", b"archive")
+    loading = named(
+        tmp_path, image={"archive": digest}, load=["cp", "{archive}", str(tmp_path / "loaded")], pull=["false"]
+    )
+    box.image(loading, str(bundle), silent)
+    assert (tmp_path / "loaded").read_bytes() == b"archive"
+
+
+def test_an_archive_that_brings_another_image_is_refused(bundle, tmp_path):
+    digest = kept(bundle / "carried", b"archive")
+    with pytest.raises(box.BoxError, match="could not be had"):
+        box.image(named(tmp_path, image={"archive": digest}, load=["true"]), str(bundle), silent)
+
+
+def test_an_image_with_no_way_to_it_is_named(bundle, tmp_path):
+    with pytest.raises(box.BoxError, match="run `sciflow fetch`"):
+        box.image(named(tmp_path), str(bundle), silent)
+
+
+# ---- The open box
+
+
+@pytest.fixture
+def places(tmp_path):
+    found = {name: str(tmp_path / name) for name in ("code", "inputs", "work", "outputs")}
+    (tmp_path / "work").mkdir()
+    return {**found, "runner": str(Path(box.__file__).parent), "path": os.environ["PATH"]}
+
+
+def run(loop, places, *words):
+    """Run one step in an open box to its end; return the End."""
+    loop.start("t", places["work"], places["work"] + "/out", places["work"] + "/err", {"A": "b"}, list(words))
+    while True:
+        for end in loop.wait(5):
+            return end
+
+
+def test_an_open_box_runs_a_step(places, tmp_path):
+    loop = box.Loop(engine("host"), places, str(tmp_path / "log"))
+    end = run(loop, places, "sh", "-c", "echo $A; exit 2")
+    loop.close()
+    assert (end.token, end.code, (tmp_path / "work" / "out").read_text()) == ("t", 2, "b\n")
+
+
+def test_a_closed_box_leaves_nothing_running(places, tmp_path, alive):
+    loop = box.Loop(engine("host"), places, str(tmp_path / "log"))
+    loop.start(
+        "t",
+        places["work"],
+        places["work"] + "/out",
+        places["work"] + "/err",
+        {},
+        ["sh", "-c", f"sleep 60; : {tmp_path}"],
+    )
+    loop.close()
+    assert alive(f": {tmp_path}") == 0
+
+
+def test_a_box_is_stopped_with_its_own_words(places, tmp_path):
+    loop = box.Loop(engine("host", stop=["touch", "{work}/stopped"]), places, str(tmp_path / "log"))
+    loop.close()
+    assert (tmp_path / "work" / "stopped").exists()
+
+
+def test_where_namespaces_are_forbidden_the_network_is_the_host_s_and_said_so(places, tmp_path):
+    shut = engine("e", isolation="full", enter=["false"], enter_shared_network=["env"])
+    loop = box.Loop(shut, places, str(tmp_path / "log"))
+    loop.close()
+    assert loop.isolation["network"] == "host"
+
+
+def test_a_shut_box_has_no_network(places, tmp_path):
+    loop = box.Loop(engine("e", isolation="full"), places, str(tmp_path / "log"))
+    loop.close()
+    assert loop.isolation["network"] == "none"
+
+
+def test_a_box_that_says_something_else_does_not_open(places, tmp_path):
+    with pytest.raises(box.BoxError, match="it said nothing"):
+        box.Loop(engine("e", enter=["sh", "-c", "echo hello", "x"]), places, str(tmp_path / "log"))
+
+
+def test_a_box_may_hand_its_first_line_on_in_pieces(places, tmp_path):
+    loop = box.Loop(
+        engine("e", enter=["sh", "-c", "printf ready; sleep 0.1; printf '\\tpython\\n'; cat", "x"]),
+        places,
+        str(tmp_path / "log"),
+    )
+    assert loop.open
+    loop.close()
+
+
+def test_a_box_that_is_gone_is_seen(places, tmp_path):
+    loop = box.Loop(
+        engine("e", enter=[sys.executable, "-c", "print('ready\\tpython', flush=True); input()", "x"]),
+        places,
+        str(tmp_path / "log"),
+    )
+    loop.start("t", "/", "/dev/null", "/dev/null", {}, ["true"])
+    while loop.open:
+        loop.wait(5)
+    loop.close()
+    assert not loop.open

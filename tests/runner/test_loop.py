@@ -1,0 +1,234 @@
+"""The loop inside the box: requests arrive as they were written, steps start clean, and nothing outlives it."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sciflow.runner import box, loop
+
+FOLDER = Path(loop.__file__).parent
+
+
+def python(interpreter):
+    return [interpreter, "-I", "-S", "-B", str(FOLDER / "loop.py")], box.python_fields
+
+
+def start_of(write, folder, words, settings=()):
+    settings = list(settings)
+    if write is box.shell_fields:
+        return write(
+            ["start", str(len(settings)), *settings, "t", str(folder), f"{folder}/out", f"{folder}/err", *words]
+        )
+    return write(["start", "t", str(folder), f"{folder}/out", f"{folder}/err", str(len(settings)), *settings, *words])
+
+
+class Inside:
+    """A loop that runs, as the runner sees it."""
+
+    def __init__(self, words, env=None):
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
+        self.kind = self.answer()
+
+    def send(self, line):
+        self.process.stdin.write(line.encode("utf-8") + b"\n")
+        self.process.stdin.flush()
+
+    def answer(self):
+        return self.process.stdout.readline().decode().rstrip("\n").split("\t")
+
+    def end(self):
+        """Return the next answer that tells of an end."""
+        found = self.answer()
+        return found if found[0] == "end" else self.end()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+        self.process.stdout.close()
+
+
+SHELLS = [["dash"], ["bash", "--posix"], ["busybox", "sh"]]
+
+
+@pytest.fixture(params=["python", "dash", "bash", "busybox"])
+def inside(request):
+    """Start each loop in turn: loop.py, and loop.sh in each shell there is; give (loop, how its requests are written)."""
+    if request.param == "python":
+        found, write = Inside(python(sys.executable)[0]), box.python_fields
+    else:
+        words = next(words for words in SHELLS if words[0] == request.param)
+        if not shutil.which(words[0]):
+            pytest.skip(f"{words[0]} is not installed here")
+        found, write = Inside([*words, str(FOLDER / "loop.sh")]), box.shell_fields
+    yield found, write
+    if found.process.poll() is None:
+        found.close()
+
+
+def test_a_loop_says_that_it_is_ready(inside):
+    assert inside[0].kind == ["ready", "python" if inside[1] is box.python_fields else "sh"]
+
+
+def test_fields_survive_their_writing():
+    told = ["plain", "tab\there", "new\nline", "back\\slash", "\\t", "\\\\n", "", "é漢\U0001f600", "\\"]
+    assert loop.fields(box.python_fields(told)) == told
+
+
+def test_shell_words_survive_their_writing():
+    told = ["plain", "tab\there", "new\nline", "it's", '"', "$(x) `y` ${NL}", "\\", "", "é漢", "-n", "\n"]
+    script = "NL='\n'; for word in " + box.shell_fields(told) + '; do printf "%s\\0" "$word"; done'
+    said = subprocess.run(["sh", "-c", script], capture_output=True, check=True).stdout
+    assert said.decode("utf-8").split("\0")[:-1] == told
+
+
+def test_a_step_starts_in_its_folder_with_its_settings(inside, tmp_path):
+    found, write = inside
+    found.send(start_of(write, tmp_path, ["sh", "-c", 'echo "$PWD $A"'], ["A=b c=d"]))
+    found.end()
+    assert (tmp_path / "out").read_text() == f"{tmp_path} b c=d\n"
+
+
+def test_an_end_tells_code_and_signal(inside, tmp_path):
+    found, write = inside
+    found.send(start_of(write, tmp_path, ["sh", "-c", "exit 3"]))
+    first = found.end()
+    found.send(start_of(write, tmp_path, ["sh", "-c", "kill -9 $$"]))
+    assert (first[1:4], found.end()[1:4]) == (["t", "3", "0"], ["t", "0", "9"])
+
+
+def test_a_program_that_is_not_there_ends_with_127(inside, tmp_path):
+    found, write = inside
+    found.send(start_of(write, tmp_path, ["no-such-program"]))
+    assert found.end()[2] == "127"
+    assert "no-such-program" in (tmp_path / "err").read_text()
+
+
+def test_a_folder_that_is_not_there_ends_with_127(inside, tmp_path):
+    found, write = inside
+    (tmp_path / "gone").mkdir()
+    line = start_of(write, tmp_path / "gone", ["true"]).replace("gone/out", "out").replace("gone/err", "err")
+    (tmp_path / "gone").rmdir()
+    found.send(line)
+    assert found.end()[2] == "127"
+
+
+def test_a_step_ignores_no_signal(inside, tmp_path):
+    # SIGINT and SIGQUIT are left out: a shell starts what runs in the background without them (POSIX, 2.12).
+    found, write = inside
+    found.send(start_of(write, tmp_path, ["cat", "/proc/self/status"]))
+    found.end()
+    ignored = int(re.search(r"SigIgn:\s*(\w+)", (tmp_path / "out").read_text()).group(1), 16)
+    assert not [
+        number
+        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
+        if ignored & 1 << number - 1
+    ]
+
+
+def test_a_step_reads_nothing(inside, tmp_path):
+    found, write = inside
+    found.send(start_of(write, tmp_path, ["cat"]))
+    assert found.end()[2] == "0"
+
+
+def test_a_step_inherits_no_open_file(inside, tmp_path):
+    found, write = inside
+    found.send(
+        start_of(
+            write,
+            tmp_path,
+            ["sh", "-c", "for n in 3 4 5 6 7 8 9; do [ -e /proc/self/fd/$n ] && readlink /proc/self/fd/$n; done; true"],
+        )
+    )
+    found.end()
+    assert "pipe" not in (tmp_path / "out").read_text()
+
+
+def test_files_are_made_for_others_to_read(inside, tmp_path):
+    found, write = inside
+    found.send(start_of(write, tmp_path, ["sh", "-c", "umask"]))
+    found.end()
+    assert (tmp_path / "out").read_text().strip() == "0022"
+
+
+def test_many_steps_run_at_once(inside, tmp_path):
+    found, write = inside
+    for number in range(5):
+        (tmp_path / str(number)).mkdir()
+        found.send(
+            start_of(write, tmp_path / str(number), ["sh", "-c", "sleep 0.2; echo x"])
+            .replace("'t'", f"'t{number}'")
+            .replace("\tt\t", f"\tt{number}\t")
+        )
+    assert sorted(found.end()[1] for _ in range(5)) == [f"t{number}" for number in range(5)]
+
+
+def test_a_signal_reaches_all_that_a_step_started(tmp_path, alive):
+    found = Inside(python(sys.executable)[0])
+    found.send(
+        start_of(box.python_fields, tmp_path, ["sh", "-c", f"(sh -c 'sleep 60; : {tmp_path}') & echo > begun; wait"])
+    )
+    while not (tmp_path / "begun").exists():
+        pass
+    found.send(box.python_fields(["signal", "t", "15"]))
+    end = found.end()
+    left = alive(f": {tmp_path}")
+    found.close()
+    assert (end[3], left) == ("15", 0)
+
+
+def test_a_signal_for_a_step_that_has_ended_is_passed_over(tmp_path):
+    found = Inside(python(sys.executable)[0])
+    found.send(box.python_fields(["signal", "gone", "9"]))
+    found.send(start_of(box.python_fields, tmp_path, ["true"]))
+    assert found.end()[1] == "t"
+    found.close()
+
+
+def test_when_the_runner_is_gone_everything_ends(tmp_path, alive):
+    found = Inside(python(sys.executable)[0])
+    found.send(start_of(box.python_fields, tmp_path, ["sh", "-c", f"echo > begun; sleep 60; : {tmp_path}"]))
+    while not (tmp_path / "begun").exists():
+        pass
+    found.close()
+    assert alive(f": {tmp_path}") == 0
+
+
+def test_each_python_serves_without_a_locale(tmp_path, interpreter):
+    found = Inside(python(interpreter)[0], env={"PATH": os.environ["PATH"]})
+    found.send(start_of(box.python_fields, tmp_path, ["printf", "%s|%s", "é漢\n\t", "\\"], ["A=ü"]))
+    code = found.end()[2]
+    found.close()
+    assert (code, (tmp_path / "out").read_text(encoding="utf-8")) == ("0", "é漢\n\t|\\")
+
+
+def test_enter_takes_the_shell_where_there_is_no_python(tmp_path):
+    (tmp_path / "sh").symlink_to("/bin/sh")
+    found = Inside(["/bin/sh", str(FOLDER / "enter.sh"), str(FOLDER)], env={"PATH": str(tmp_path)})
+    kind = found.kind
+    found.close()
+    assert kind == ["ready", "sh"]
+
+
+def test_enter_takes_the_shell_where_python_is_cut_down(tmp_path):
+    cut = tmp_path / "python3"
+    cut.write_text("#!/bin/sh\nexit 1\n")
+    cut.chmod(0o755)
+    found = Inside(["/bin/sh", str(FOLDER / "enter.sh"), str(FOLDER)], env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    kind = found.kind
+    found.close()
+    assert kind == ["ready", "sh"]
+
+
+def test_enter_takes_python_where_there_is_one(tmp_path):
+    (tmp_path / "python3").symlink_to(sys.executable)
+    found = Inside(["/bin/sh", str(FOLDER / "enter.sh"), str(FOLDER)], env={"PATH": str(tmp_path)})
+    kind = found.kind
+    found.close()
+    assert kind == ["ready", "python"]

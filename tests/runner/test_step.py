@@ -1,0 +1,164 @@
+"""One attempt at a step: its words, its log, what it left, and the name it is given once."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sciflow.runner import records, step
+from tests.runner.conftest import task
+
+
+def fill(part):
+    return str(part["parameter"])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.0, "1.0"),
+        (0.1 + 0.2, "0.30000000000000004"),
+        (1e300, "1e+300"),
+        (7, "7"),
+        (True, "true"),
+        (False, "false"),
+        ("a b", "a b"),
+    ],
+)
+def test_a_value_is_written_so_that_it_reads_back(value, text):
+    assert step.rendered("x", {"x": value}) == text
+
+
+def test_an_argument_list_keeps_its_words():
+    found = task("a", ["echo", ["--x=", {"parameter": "a b"}], [{"parameter": "$c"}]])
+    assert step.command(found, fill) == ["echo", "--x=a b", "$c"]
+
+
+def test_a_value_in_a_shell_text_is_quoted():
+    found = task("a", ["echo ", {"parameter": "it's $x"}])
+    assert step.command(found, fill) == ["/bin/sh", "-c", "echo 'it'\"'\"'s $x'"]
+
+
+def test_a_short_log_is_kept_whole(tmp_path):
+    (tmp_path / "log").write_bytes(b"x" * step.LOG_BYTES)
+    assert step.kept(tmp_path / "log") == "x" * step.LOG_BYTES
+
+
+def test_a_log_that_is_one_byte_too_long_says_so(tmp_path):
+    (tmp_path / "log").write_bytes(b"x" * (step.LOG_BYTES + 1))
+    assert "… 1 bytes left out …" in step.kept(tmp_path / "log")
+
+
+def test_a_log_that_is_not_there_is_empty(tmp_path):
+    assert step.kept(tmp_path / "log") == ""
+
+
+def test_a_pipe_in_a_log_s_place_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "log")
+    assert step.kept(tmp_path / "log") == ""
+
+
+def staged(tmp_path, attempt="a1", path="o.txt"):
+    """Stage one output as an attempt does; return where."""
+    folder = tmp_path / f"work-{attempt}"
+    (folder / path).parent.mkdir(parents=True)
+    (folder / path).write_text(attempt)
+    aside = str(folder) + ".out"
+    assert step.stage(task("t", "true", outputs={"o": path}), str(folder), aside, attempt)["o"]["size"] == len(attempt)
+    return aside
+
+
+def test_the_first_to_publish_wins(tmp_path):
+    assert step.publish(str(tmp_path), "t", 0, staged(tmp_path))
+    assert not step.publish(str(tmp_path), "t", 0, staged(tmp_path, "a2"))
+
+
+def test_what_the_first_published_stays(tmp_path):
+    step.publish(str(tmp_path), "t", 0, staged(tmp_path))
+    step.publish(str(tmp_path), "t", 0, staged(tmp_path, "a2"))
+    assert [path.name for path in Path(records.step_folder(str(tmp_path), "t", 0)).iterdir()] == ["a1"]
+
+
+def test_an_output_keeps_its_folder(tmp_path):
+    step.publish(str(tmp_path), "t", 7, staged(tmp_path, path="deep/er/o.txt"))
+    assert (tmp_path / "outputs" / "t" / "000007" / "a1" / "deep" / "er" / "o.txt").read_text() == "a1"
+
+
+def test_an_output_loses_the_mode_its_step_gave_it(tmp_path):
+    folder = tmp_path / "w"
+    folder.mkdir()
+    (folder / "o.txt").touch(mode=0o777)
+    step.stage(task("t", "true", outputs={"o": "o.txt"}), str(folder), str(tmp_path / "s"), "a")
+    assert (tmp_path / "s" / "a" / "o.txt").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_task_without_outputs_stages_nothing(tmp_path):
+    assert step.stage(task("t", "true"), str(tmp_path), str(tmp_path / "s"), "a") == {}
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_working_folder_links_to_the_code(tmp_path):
+    step.lay_out(str(tmp_path / "w"), "/code", ["a.py", "lib"])
+    assert {path.name: str(path.readlink()) for path in (tmp_path / "w").iterdir()} == {
+        "a.py": "/code/a.py",
+        "lib": "/code/lib",
+    }
+
+
+def test_clearing_follows_no_link(tmp_path):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "file").touch()
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "link").symlink_to(tmp_path / "kept")
+    step.clear(str(tmp_path / "w"))
+    assert ((tmp_path / "w").exists(), (tmp_path / "kept" / "file").exists()) == (False, True)
+
+
+def test_clearing_what_is_not_there_is_no_fault(tmp_path):
+    step.clear(str(tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
+
+
+def test_metrics_are_read(tmp_path):
+    (tmp_path / "m.json").write_text('{"a": 1, "b": 0.5, "c": "x", "d": null}')
+    assert step.metrics(str(tmp_path), "m.json") == {"a": 1, "b": 0.5, "c": "x", "d": None}
+
+
+@pytest.mark.parametrize("value", [2**63, -(2**63) - 1])
+def test_an_integer_that_fits_no_column_is_refused(tmp_path, value):
+    (tmp_path / "m.json").write_text(f'{{"a": {value}}}')
+    with pytest.raises(step.StepError, match="more than 64 bits"):
+        step.metrics(str(tmp_path), "m.json")
+
+
+METRICS = {
+    b"": "is not JSON",
+    b'{"a": 1': "is not JSON",
+    b"[1]": "holds no JSON object",
+    b'{"a": [1]}': "the metric `a` in `m.json` is no single value",
+    b'{"a": {}}': "the metric `a` in `m.json` is no single value",
+    b'{"a": 1, "a": 2}': "a key stands twice",
+    b'{"a": "\\ud800"}': "is not JSON",
+    b'{"\\ud800": 1}': "is not JSON",
+    b"\377": "is not JSON",
+    b"[" * 100000: "is not JSON",
+}
+
+
+@pytest.mark.parametrize("number", range(len(METRICS)))
+def test_metrics_that_cannot_be_read_are_refused(tmp_path, number):
+    data, said = list(METRICS.items())[number]
+    (tmp_path / "m.json").write_bytes(data)
+    with pytest.raises(step.StepError, match=said):
+        step.metrics(str(tmp_path), "m.json")
+
+
+def test_metrics_that_were_not_written_are_refused(tmp_path):
+    with pytest.raises(step.StepError, match=r"`m\.json` was not written"):
+        step.metrics(str(tmp_path), "m.json")
+
+
+def test_a_pipe_for_metrics_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "m.json")
+    with pytest.raises(step.StepError, match="is not a regular file"):
+        step.metrics(str(tmp_path), "m.json")

@@ -1,0 +1,144 @@
+"""Sweeps that are killed, stopped, or run twice at once: nothing is lost, nothing is doubled, nothing is left."""
+
+import json
+import signal
+import subprocess
+import time
+
+import pytest
+
+from sciflow.runner import facts
+from tests.runner.conftest import TIMEOUT_S, task
+
+
+def gated(gate, before="true"):
+    """Return a command that waits for a file to appear, so that a test says when a step may end."""
+    return f"{before}; while [ ! -e '{gate}' ]; do sleep 0.02; done; echo x > o.txt"
+
+
+def until(holds, what):
+    """Wait for something that other processes bring about."""
+    end = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
+def listed(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def waiting(study, gate, count=4):
+    """Compile a sweep of which the first step ends at once and the others wait for a file."""
+    words = ["[ ", {"parameter": "x"}, f" = 0 ] || ( {gated(gate)} ); echo x > o.txt"]
+    return study([task("a", words, uses=["x"], outputs={"o": "o.txt"})], [{"x": x} for x in range(count)])
+
+
+def begun(found):
+    """Wait until the first step is done and others run."""
+    until(lambda: found.run_folder.exists() and found.states().get(("a", 0)) == "done", "the first step does not end")
+
+
+def test_after_a_kill_only_what_was_missing_runs(study, tmp_path):
+    found = waiting(study, tmp_path / "gate")
+    process = found.start("run", "-j", "2")
+    begun(found)
+    process.kill()
+    process.communicate()
+    done = [key for key, state in found.states().items() if state == "done"]
+    (tmp_path / "gate").touch()
+    found.run()
+    assert set(found.states().values()) == {"done"}
+    assert len(found.states()) == 4
+    assert all(found.attempts()[key] == 1 for key in done)
+
+
+def test_after_a_kill_no_process_is_left(study, tmp_path, alive):
+    found = waiting(study, tmp_path / "gate")
+    process = found.start("run", "-j", "2")
+    begun(found)
+    process.kill()
+    process.communicate()
+    until(lambda: alive(tmp_path) == 0, "something still runs")
+
+
+def test_after_a_kill_the_next_start_clears_the_work_folder(study, tmp_path):
+    found = waiting(study, tmp_path / "gate")
+    process = found.start("run", "-j", "2")
+    begun(found)
+    process.kill()
+    process.communicate()
+    assert (found.run_folder / "work").exists()
+    (tmp_path / "gate").touch()
+    found.run()
+    assert not (found.run_folder / "work").exists()
+
+
+def test_a_start_with_nothing_to_do_clears_what_a_killed_one_left(study):
+    found = study([task("a", "true")])
+    found.run()
+    left = found.run_folder / "work" / "wdead"
+    left.mkdir(parents=True)
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    host, boot, _, _ = facts.owner()
+    (left / "owner.json").write_text(json.dumps([host, boot, ended.pid, "1"]))
+    found.run()
+    assert not left.parent.exists()
+
+
+def race(study, tmp_path):
+    """Run one sweep twice at once, so that each step is at work in both before it may end; return the study."""
+    mark, gate = tmp_path / "mark", tmp_path / "gate"
+    mark.mkdir()
+    found = study([task("a", gated(gate, f"touch '{mark}'/$$"), outputs={"o": "o.txt"})])
+    both = [found.start() for _ in range(2)]
+    until(lambda: len(listed(mark)) == 2, "the two do not both begin")
+    gate.touch()
+    for process in both:
+        _, said = process.communicate(timeout=TIMEOUT_S)
+        assert process.returncode == 0, said
+    return found
+
+
+def test_of_two_at_once_one_is_published(study, tmp_path):
+    found = race(study, tmp_path)
+    assert len(listed(found.run_folder / "outputs" / "a" / "000000")) == 1
+    assert found.states() == {("a", 0): "done"}
+
+
+def test_of_two_at_once_the_loser_is_superseded(study, tmp_path):
+    found = race(study, tmp_path)
+    (loser,) = [record for record in found.records() if record.get("state") == "superseded"]
+    assert loser["attempt"] != found.settled()["a", 0]["attempt"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_stop_ends_in_good_order(study, tmp_path, number, code):
+    found = waiting(study, tmp_path / "gate")
+    process = found.start("run", "-j", "2")
+    begun(found)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == code, said
+
+
+def test_a_stopped_step_is_recorded_as_interrupted(study, tmp_path):
+    found = waiting(study, tmp_path / "gate")
+    process = found.start("run", "-j", "2")
+    begun(found)
+    until(lambda: len(listed(next((found.run_folder / "work").iterdir()))) > 4, "no second step")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=TIMEOUT_S)
+    assert "interrupted" in found.states().values()
+
+
+def test_after_a_stop_it_goes_on(study, tmp_path):
+    found = waiting(study, tmp_path / "gate")
+    process = found.start("run", "-j", "2")
+    begun(found)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=TIMEOUT_S)
+    (tmp_path / "gate").touch()
+    found.run()
+    assert set(found.states().values()) == {"done"}

@@ -1,0 +1,107 @@
+"""A small study that runs on the host in a blink, and how tests write it, compile it and speak the command line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from sciflow import api
+
+HEAD = """\
+format = 1
+
+[workflow]
+name = "small"
+
+[code]
+include = ["*.py"]
+
+[inputs]
+start = {{ path = "start.txt" }}
+
+[parameters]
+size = [1, 2]
+rate = [0.5, 1.0]
+
+[tasks.prepare]
+run = ["{python}", "t.py", "copy", "{{inputs.start}}", "{{outputs.clean}}"]
+outputs = {{ clean = "clean.txt" }}
+
+[tasks.train]
+run = ["{python}", "t.py", "train", "{{prepare.clean}}", "{{size}}", "{{rate}}"]
+needs = ["prepare"]
+metrics = "metrics.json"
+
+[tasks.total]
+gather = "train"
+run = ["{python}", "t.py", "total", "{{train.records}}", "{{outputs.sum}}"]
+outputs = {{ sum = "sum.txt" }}
+
+[results.metrics]
+score = {{ goal = "maximize", tolerance = 1e-9 }}
+"""
+
+CODE = """\
+import json
+import sys
+
+verb, *words = sys.argv[1:]
+if verb == "copy":
+    with open(words[0]) as source, open(words[1], "w") as target:
+        target.write(source.read())
+elif verb == "train":
+    with open(words[0]) as source, open("metrics.json", "w") as target:
+        json.dump({"score": float(source.read()) + int(words[1]) * float(words[2])}, target)
+elif verb == "total":
+    with open(words[0]) as source, open(words[1], "w") as target:
+        target.write(str(sum(json.loads(line)["metrics"]["score"] for line in source)))
+"""
+
+
+def write(folder, *changes, python=sys.executable):
+    """Write the study into a folder, some text of its workflow replaced: pairs (old, new); return the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = HEAD.format(python=python)
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "workflow.toml").write_text(text, encoding="utf-8")
+    (folder / "t.py").write_text(CODE, encoding="utf-8")
+    (folder / "start.txt").write_text("10\n", encoding="utf-8")
+    return folder / "workflow.toml"
+
+
+def compiled(folder, *changes, **words):
+    """Write the study and compile it; return the bundle's path."""
+    return api.compile(write(folder, *changes), **words).path
+
+
+def ran(folder, *changes):
+    """Write the study, compile it and run it on the host; return the bundle's path."""
+    bundle = compiled(folder, *changes)
+    assert api.run(bundle, engine="host")[1] == 0
+    return bundle
+
+
+def sciflow(*words, cwd=None, **environment):
+    """Say words on the command line, in a process of its own; an environment variable set to None is taken away."""
+    settings = {**os.environ, **environment}
+    return subprocess.run(
+        [sys.executable, "-m", "sciflow", *map(str, words)],
+        cwd=cwd,
+        env={name: value for name, value in settings.items() if value is not None},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def contents(folder):
+    """Return what stands below a folder: {path: bytes of a file, target of a link, or None}, and each one's mode."""
+    found = {}
+    for path in sorted(Path(folder).rglob("*")):
+        what = str(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else None
+        found[path.relative_to(folder).as_posix()] = (what, path.lstat().st_mode)
+    return found
