@@ -40,7 +40,9 @@ def main() -> None:
         study = Path(scratch) / "digits"
         shutil.copytree(ROOT / "examples/digits", study)
         workflow = str(study / "workflow.toml")
-        compiled = subprocess.run([SCIFLOW, "compile", workflow], check=True, stdout=subprocess.PIPE, text=True, env=env)
+        compiled = subprocess.run(
+            [SCIFLOW, "compile", workflow], check=True, stdout=subprocess.PIPE, text=True, env=env
+        )
         bundle = compiled.stdout.splitlines()[-1]
         rows = {
             "python -c pass": [sys.executable, "-c", "pass"],

@@ -105,3 +105,19 @@ def contents(folder):
         what = str(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else None
         found[path.relative_to(folder).as_posix()] = (what, path.lstat().st_mode)
     return found
+
+
+RANDOM = ('"train", "{prepare.clean}"', '"noise", "{prepare.clean}"')
+NOISE = """\
+elif verb == "noise":
+    with open("metrics.json", "w") as target:
+        json.dump({"score": int.from_bytes(__import__("os").urandom(4), "big")}, target)
+"""
+
+
+def random_study(folder):
+    """Write a study whose steps give another number each time."""
+    file = write(folder, RANDOM)
+    with (folder / "t.py").open("a", encoding="utf-8") as code:
+        code.write(NOISE)
+    return file

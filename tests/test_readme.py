@@ -14,7 +14,12 @@ def test_the_readmes_lines_run(tmp_path):
     (script,) = re.findall(r"<!-- tests/test_readme\.py runs these -->\n```sh\n(.*?)```", text, re.DOTALL)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     found = subprocess.run(
-        ["sh", "-euc", script], cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+        ["sh", "-euc", script],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert found.returncode == 0, found.stdout + found.stderr
     assert "reproduced" in found.stdout

@@ -69,7 +69,7 @@ def test_the_same_source_gives_the_same_bytes_modes_and_names(tmp_path, key, she
     line = f'{shell}; exec "$0" -m sciflow compile "$1" --key "$2" -q'
     made = subprocess.run(
         ["/bin/sh", "-c", line, sys.executable, str(there / "workflow.toml"), str(key)],
-        env={**os.environ, "PYTHONPATH": str(Path(api.__file__).parent.parent), **environment},
+        env={**os.environ, "PYTHONPATH": str(Path(api.__file__).parent.parent.parent), **environment},
         capture_output=True,
         timeout=60,
         check=False,

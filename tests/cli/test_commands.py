@@ -11,7 +11,7 @@ import pytest
 from sciflow import api
 from sciflow.cli import main
 from tests import small
-from tests.test_api import random_study
+from tests.small import random_study
 
 HERE = Path(__file__)
 

@@ -117,7 +117,9 @@ def plain(cache):
     prefix = ()
     if os.getuid() == 0:
         prefix = (shutil.which("runuser") or "/usr/sbin/runuser", "-u", PLAIN_USER, "--")
-    user = Plain(folder=folder, prefix=prefix, settings={"SCIFLOW_CACHE": str(cache), "PATH": "/usr/local/bin:/usr/bin:/bin"})
+    user = Plain(
+        folder=folder, prefix=prefix, settings={"SCIFLOW_CACHE": str(cache), "PATH": "/usr/local/bin:/usr/bin:/bin"}
+    )
     user.give(folder)
     yield user
     shutil.rmtree(folder)

@@ -26,7 +26,9 @@ def test_apptainer_docker_and_host_give_the_same_table(plain):
     assert found.returncode == 0, found.stderr
     for engine in ("docker", "host"):
         # The socket of the test bed's Docker engine is root's.
-        done = subprocess.run([bundle / "launch.sh", "--engine", engine, "--run", engine], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [bundle / "launch.sh", "--engine", engine, "--run", engine], capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
     settled, boxes = facts(bundle, "main")
     assert len(settled) == STEPS
@@ -52,7 +54,7 @@ def test_a_step_in_the_box_sees_neither_home_nor_network_nor_a_writable_bundle(p
         "        return False\n"
         "json.dump({'net': ' '.join(devices), 'home': os.path.exists('/home/sci'), 'code': writable('/sciflow/code'),\n"
         "           'inputs': writable('/sciflow/inputs'), 'out': writable('.'), 'tmp': writable('/tmp'),\n"
-        "           'secret': os.environ.get('MY_TOKEN', '')}, open('metrics.json', 'w'))\n"
+        "           'secret': os.environ.get('MY_VOICE', '')}, open('metrics.json', 'w'))\n"
     )
     (study / "workflow.toml").write_text(
         f'format = 1\n[workflow]\nname = "peek"\n{IMAGE}[code]\ninclude = ["peek.py"]\n[parameters]\nx = [1]\n'
@@ -62,12 +64,18 @@ def test_a_step_in_the_box_sees_neither_home_nor_network_nor_a_writable_bundle(p
 
     bundle = api.compile(study / "workflow.toml").path
     plain.give(plain.folder)
-    plain.settings["MY_TOKEN"] = "not yours"
+    plain.settings["MY_VOICE"] = "not yours"
     found = plain.run(bundle / "launch.sh")
     assert found.returncode == 0, found.stderr
     settled, _ = facts(bundle, "main")
     assert settled["peek", 0]["metrics"] == {
-        "net": "lo", "home": False, "code": False, "inputs": False, "out": True, "tmp": True, "secret": "",
+        "net": "lo",
+        "home": False,
+        "code": False,
+        "inputs": False,
+        "out": True,
+        "tmp": True,
+        "secret": "",
     }
 
 
@@ -77,7 +85,10 @@ def test_a_killed_run_goes_on_and_gives_the_undisturbed_table(plain):
     plain.give(plain.folder)
     assert plain.run(bundle / "launch.sh", "--run", "undisturbed").returncode == 0
     process = subprocess.Popen(
-        [*plain.prefix, str(bundle / "launch.sh")], env={**os.environ, **plain.settings}, stderr=subprocess.DEVNULL, start_new_session=True
+        [*plain.prefix, str(bundle / "launch.sh")],
+        env={**os.environ, **plain.settings},
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     outputs = bundle / "runs/main/outputs/train"
     end = time.monotonic() + 60

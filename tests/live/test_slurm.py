@@ -73,7 +73,11 @@ def test_a_failed_step_costs_only_what_needs_it(plain):
     plain.give(plain.folder)
     submitted(plain, bundle)
     assert states(bundle) == {
-        ("prepare", "done"): 1, ("train", "done"): 9, ("train", "failed"): 1, ("after", "done"): 9, ("after", "skipped"): 1,
+        ("prepare", "done"): 1,
+        ("train", "done"): 9,
+        ("train", "failed"): 1,
+        ("after", "done"): 9,
+        ("after", "skipped"): 1,
         ("summary", "skipped"): 1,
     }
     again = plain.run("python3", "-I", bundle / "runner/__main__.py", "round")
@@ -98,7 +102,9 @@ def test_outside_hours_everything_waits_for_the_opening(plain):
     bundle = compiled(plain.folder, image="")
     text = (study / "workflow.toml").read_text()
     closes = f"{(now.tm_hour + 2) % 24:02}:00"
-    (study / "workflow.toml").write_text(text + f'\n[schedule]\npolicy = "off-peak"\nhours = "{opens}-{closes}"\ntimezone = "UTC"\n')
+    (study / "workflow.toml").write_text(
+        text + f'\n[schedule]\npolicy = "off-peak"\nhours = "{opens}-{closes}"\ntimezone = "UTC"\n'
+    )
     from sciflow import api
 
     bundle = api.compile(study / "workflow.toml").path

@@ -1,0 +1,33 @@
+"""The verbs of sciflow, for programs and for the command line: nouns in, nouns out, nothing printed.
+
+What takes long is told to `say`, a function of one line of text. Doors to heavy packages open when a verb needs them.
+Every deliberate failure is an error of `sciflow.errors`.
+"""
+
+from sciflow.api.judging import Replayed, collect, replay, report, sample, verify
+from sciflow.api.making import Checked, Compiled, check, compile, init, schema  # noqa: A004  the verb's name
+from sciflow.api.running import Say, carry, doctor, fetch, logs, run, silent, status, submit
+
+__all__ = [
+    "Checked",
+    "Compiled",
+    "Replayed",
+    "Say",
+    "carry",
+    "check",
+    "collect",
+    "compile",
+    "doctor",
+    "fetch",
+    "init",
+    "logs",
+    "replay",
+    "report",
+    "run",
+    "sample",
+    "schema",
+    "silent",
+    "status",
+    "submit",
+    "verify",
+]

@@ -1,0 +1,175 @@
+"""From a workflow to a bundle: check it, compile it; and what stands before that: a first study, the schemas."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path  # noqa: TC003  part of the signatures that programs look at
+from typing import TYPE_CHECKING
+
+from sciflow.api.running import Say, carry, silent
+from sciflow.api.whole import replace
+from sciflow.errors import SurroundingsError, UsageError
+from sciflow.runner import names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sciflow.plan.lock import Lock
+    from sciflow.workflow.spec import Workflow
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checked:
+    """The size of a workflow: points, steps of each task, and what they may use by their declared limits."""
+
+    name: str
+    points: int
+    steps: Mapping[str, int]
+    cpu_hours: float
+    gpu_hours: float
+    longest_path_s: int
+    peak_memory_mib: int
+    """Of the largest single step."""
+    input_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Compiled:
+    """A bundle that was written, what changed in the lock for it, and whether a first key had to be made."""
+
+    path: Path
+    id: str
+    changes: tuple[str, ...]
+    key_made: bool
+
+
+def check(file: Path) -> Checked:
+    """Read a workflow whole and measure it; nothing is resolved, built or written. Raises WorkflowError."""
+    from sciflow.plan import graph, lock
+    from sciflow.runner import order
+    from sciflow.workflow import load
+
+    workflow = load.read(file)
+    pinned = lock.files(workflow, file.parent)
+    plan, _ = graph.plan(workflow, pinned, [])
+    tasks = plan["tasks"]
+    hours = {
+        what: sum(task["steps"] * task["resources"][what] * task["resources"]["time_s"] for task in tasks) / 3600
+        for what in ("cpus", "gpus")
+    }
+    return Checked(
+        name=workflow.name,
+        points=plan["points"],
+        steps={task["name"]: task["steps"] for task in tasks},
+        cpu_hours=hours["cpus"],
+        gpu_hours=hours["gpus"],
+        longest_path_s=max(order.rank(tasks).values()),
+        peak_memory_mib=max(task["resources"]["memory_mib"] for task in tasks),
+        input_bytes=sum(found.size for entry in pinned.inputs for found in entry.files),
+    )
+
+
+def _locked(
+    workflow: Workflow, file: Path, *, update: bool, locked: bool, offline: bool, say: Say
+) -> tuple[Lock, tuple[str, ...]]:
+    """Return the lock that fits, and what changed; the lock file is written where it did not say so already."""
+    from sciflow.plan import lock
+
+    place = file.with_name(names.LOCK)
+    try:
+        old = lock.read(place)
+    except SurroundingsError:
+        if not update:
+            raise
+        old = None
+    if locked and old is None:
+        raise SurroundingsError(
+            f"`{place}` does not exist, and --locked resolves nothing", hint="compile once without --locked"
+        )
+    new = lock.resolve(workflow, file.parent, old, update=update, offline=offline or locked, progress=say)
+    changes = tuple(lock.differences(old or lock.Lock(), new))
+    if locked and changes:
+        raise SurroundingsError(
+            f"`{place}` no longer fits:\n  " + "\n  ".join(changes), hint="compile without --locked to write it anew"
+        )
+    if old is None or changes:
+        replace(place, lock.text(new))
+    return new, changes if old else ()
+
+
+def compile(  # noqa: A001  the verb's name, in a namespace of its own
+    file: Path,
+    *,
+    into: Path | None = None,
+    update: bool = False,
+    locked: bool = False,
+    offline: bool = False,
+    fat: bool = False,
+    key: str | None = None,
+    say: Say = silent,
+) -> Compiled:
+    """Compile a workflow file into a bundle below `into` (`bundles` beside the file, if left out).
+
+    `locked`: use the lock as it stands or fail. `update`: resolve everything anew. `offline`: reach for no network.
+    `fat`: carry the image along. `key`: a private key's name or file. Raises WorkflowError, SurroundingsError.
+    """
+    from sciflow import containers
+    from sciflow.bundle import emit, readme, seal
+    from sciflow.launchers import slurm
+    from sciflow.plan import graph, lock
+    from sciflow.workflow import load, sweep
+
+    workflow = load.read(file)
+    graph.uses(workflow)  # its faults are the file's, and come before anything is resolved
+    signer, made = seal.own(key)
+    pinned, changes = _locked(workflow, file, update=update, locked=locked, offline=offline, say=say)
+    plan, _ = graph.plan(workflow, pinned, containers.boxes(pinned.image))
+    columns = [column.name for column in sweep.columns(workflow)]
+    texts = {
+        names.WORKFLOW: workflow.source.text if workflow.source else "",
+        names.LOCK: lock.text(pinned),
+        "README.md": readme.page(plan),
+        **slurm.render(plan),
+        **containers.recipes(pinned.image),
+    }
+    say(f"{plan['points']} points, {sum(task['steps'] for task in plan['tasks'])} steps")
+    content = emit.Content(
+        plan=plan,
+        rows=(dict(zip(columns, row, strict=True)) for row in sweep.points(workflow)),
+        texts=texts,
+        lock=pinned,
+        folder=file.parent,
+    )
+    path = emit.write(content, into or file.parent / "bundles", signer)
+    if fat:
+        carry(path, say=say)
+    return Compiled(path=path, id=names.digest_file(path / names.MANIFEST)[0], changes=changes, key_made=made)
+
+
+def init(folder: Path) -> Path:
+    """Write a small study that runs at once into a folder that is empty or new; return it. Raises UsageError."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(
+            f"`{folder}` is there already and is not empty", hint="name a new folder: `sciflow init study`"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for entry in sorted(resources.files("sciflow").joinpath("starter").iterdir(), key=lambda entry: entry.name):
+            if entry.is_file():
+                (folder / entry.name).write_bytes(entry.read_bytes())
+        (folder / "schemas").mkdir(exist_ok=True)
+        (folder / "schemas" / "workflow-1.json").write_text(schema(), encoding="utf-8")
+    except OSError as error:
+        raise SurroundingsError(f"`{folder}`: {error.strerror}") from error
+    return folder
+
+
+def schema(name: str = "workflow-1") -> str:
+    """Return one of the published JSON Schemas, as text: workflow-1, lock-1, manifest-1, plan-1, record-1."""
+    file = resources.files("sciflow").joinpath("schemas", f"{name}.json")
+    if not file.is_file():
+        raise UsageError(
+            f"there is no schema `{name}`", hint="the schemas are workflow-1, lock-1, manifest-1, plan-1, record-1"
+        )
+    return file.read_text(encoding="utf-8")

@@ -1,0 +1,206 @@
+"""Start a bundle, here or on Slurm, and see how far it is; and make its image present before."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path  # noqa: TC003  part of the signatures that programs look at
+from typing import TYPE_CHECKING, Any
+
+from sciflow.errors import BundleError, SurroundingsError, UsageError
+from sciflow.runner import box, names, rounds
+
+if TYPE_CHECKING:
+    from sciflow.bundle.folder import Bundle
+
+Say = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """Say nothing."""
+
+
+def _image(bundle: Bundle, engine: str, say: Say) -> None:
+    """Make the bundle's image present in the cache for an engine, unless the bundle carries it."""
+    from sciflow import containers
+    from sciflow.plan import lock
+
+    pinned = lock.read(bundle.path / names.LOCK)
+    chosen = next((entry for entry in bundle.plan["boxes"] if entry["engine"] == engine), None)
+    if pinned is None or pinned.image is None or chosen is None or chosen["image"] is None:
+        return
+    needed = [chosen["image"][what] for what in ("file", "archive") if what in chosen["image"]]
+    if not needed or any(box.content(str(bundle.path), digest) is None for digest in needed):
+        containers.fetch(pinned.image, engine=engine, progress=say)
+
+
+def carry(path: Path, *, say: Say = silent) -> None:
+    """Make a thin bundle fat: what its boxes name by digest is put into `carried/`. The id stays the same."""
+    from sciflow.bundle import folder
+
+    bundle = folder.read(path)
+    for entry in bundle.plan["boxes"]:
+        digests = [entry["image"][what] for what in ("file", "archive") if what in (entry["image"] or {})]
+        if not digests:
+            continue
+        _image(bundle, entry["engine"], say)
+        for digest in digests:
+            source = box.content(str(path), digest)
+            if source is None:
+                raise SurroundingsError(f"`{digest}` is not in the cache, though it was just fetched")
+            target = path / names.CARRIED / "sha256" / digest.removeprefix("sha256:")
+            if target.exists():
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part = target.with_name(f".{os.getpid()}.part")
+            shutil.copyfile(source, part)
+            part.chmod(0o644)
+            part.replace(target)
+
+
+def fetch(path: Path, *, engine: str | None = None, say: Say = silent) -> str:
+    """Make a bundle's image present on this machine, for one engine or the first that works; return its name."""
+    from sciflow.bundle import folder
+
+    bundle = folder.read(path)
+    chosen = _engine(bundle, engine)
+    _image(bundle, chosen, say)
+    return chosen
+
+
+def _engine(bundle: Bundle, engine: str | None) -> str:
+    try:
+        return str(box.choose(bundle.plan["boxes"], engine or os.environ.get("SCIFLOW_ENGINE"))["engine"])
+    except box.BoxError as error:
+        raise SurroundingsError(str(error), hint="`sciflow doctor` says which engines work here") from error
+
+
+def _refuse_changed(path: Path) -> None:
+    """Raise BundleError, naming what changed, unless a bundle is what was sealed. Who sealed it is not asked."""
+    from sciflow.bundle import folder
+    from sciflow.bundle import verify as verdicts
+
+    folder.expect(path)
+    found = verdicts.judge(path)
+    if found.code == names.EXIT_CHANGED:
+        raise BundleError(
+            "\n".join(found.lines()), hint="copy the bundle again from where it is whole, or compile it anew"
+        )
+
+
+def run(
+    path: Path,
+    run_name: str = names.DEFAULT_RUN,
+    *,
+    engine: str | None = None,
+    jobs: int | None = None,
+    now: bool = False,
+    failed: bool = False,
+    points: Sequence[int] = (),
+    say: Say = silent,
+) -> tuple[Path, int]:
+    """Run what remains of a bundle here; return the run's folder and the runner's exit code (0 done, 5 incomplete, …).
+
+    The runner of the bundle itself does the work, in a process of its own; it talks on standard error.
+    """
+    from sciflow.bundle import folder
+
+    _refuse_changed(path)
+    bundle = folder.read(path)
+    place = bundle.run(run_name)
+    chosen = _engine(bundle, engine)
+    _image(bundle, chosen, say)
+    words = [
+        sys.executable,
+        "-I",
+        "-B",
+        str(path / names.RUNNER / "__main__.py"),
+        "run",
+        "--run",
+        run_name,
+        "--engine",
+        chosen,
+    ]
+    words += [*(["-j", str(jobs)] if jobs else []), *(["--now"] if now else []), *(["--failed"] if failed else [])]
+    words += [word for point in points for word in ("--point", str(point))]
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL)
+    while True:
+        try:
+            return place, process.wait()
+        except KeyboardInterrupt:
+            continue  # the runner had the same signal, and ends its steps in order
+
+
+def submit(path: Path, *, say: Say = silent) -> int:
+    """Submit a bundle to Slurm, as `sbatch launch.sh` does; return the job's id."""
+    from sciflow.bundle import folder
+
+    _refuse_changed(path)
+    bundle = folder.read(path)
+    _image(bundle, _engine(bundle, None), say)
+    logs = bundle.run() / names.LOGS
+    logs.mkdir(parents=True, exist_ok=True)
+    try:
+        answer = rounds.ask(
+            [
+                "sbatch",
+                "--parsable",
+                f"--output={str(logs).replace('%', '%%')}/launch-%j.log",
+                str(path.resolve() / names.LAUNCHER),
+            ],
+            tries=rounds.SBATCH_TRIES,
+        )
+    except rounds.SlurmError as error:
+        raise SurroundingsError(str(error)) from error
+    return int(answer.strip().split(";")[0])
+
+
+def status(path: Path, run_name: str = names.DEFAULT_RUN) -> dict[str, Any]:
+    """Count what is on record: {"steps", "tasks": {task: {"steps", state: n}}, "rounds", "jobs"}.
+
+    `jobs` are those of the last round that Slurm still has.
+    """
+    from sciflow.bundle import folder
+    from sciflow.runner import records
+
+    bundle = folder.read(path)
+    bundle.settled(run_name)  # raises what is torn, in words
+    found: dict[str, Any] = {"run": run_name, **records.counts(bundle.plan, str(bundle.run(run_name)))}
+    past = rounds.rounds(str(bundle.run(run_name)))
+    found["rounds"] = len(past)
+    found["jobs"] = []
+    if past and shutil.which("squeue"):
+        try:
+            found["jobs"] = rounds.live([job["id"] for job in past[-1][1]["jobs"] if job["id"]])
+        except rounds.SlurmError as error:
+            found["jobs_unknown"] = str(error)  # records are the truth; that the queue is out of reach is worth a word
+    return found
+
+
+def logs(path: Path, step: str | None = None, run_name: str = names.DEFAULT_RUN) -> list[Mapping[str, Any]]:
+    """Return the record of one step (`train/12`), or of every step that did not succeed. Raises UsageError."""
+    from sciflow.bundle import folder
+
+    bundle = folder.read(path)
+    settled, _ = bundle.settled(run_name)
+    if step is None:
+        return [record for _, record in sorted(settled.items()) if record["state"] not in (names.DONE, names.SKIPPED)]
+    task, _, number = step.partition("/")
+    record = settled.get((task, int(number))) if number.isdecimal() else None
+    if record is None:
+        known = ", ".join(f"{entry['name']}/0…{entry['steps'] - 1}" for entry in bundle.plan["tasks"])
+        raise UsageError(f"run `{run_name}` has no record of a step `{step}`", hint=f"the steps are {known}")
+    return [record]
+
+
+def doctor() -> list[dict[str, Any]]:
+    """Try every engine and tool on this machine: [{"part", "works", "version", "advice"}]."""
+    from sciflow import containers
+
+    return [
+        {"part": name, "works": probe.works, "version": probe.version, "advice": probe.advice}
+        for name, probe in containers.probes()
+    ]

@@ -1,0 +1,95 @@
+"""Bundles started and looked at by the api: run, logs, fetch, carry, submit."""
+
+import shutil
+
+import pytest
+
+from sciflow import api
+from sciflow.errors import BundleError, SurroundingsError, UsageError
+from sciflow.runner import names
+from tests import small
+
+
+@pytest.fixture
+def ran(tmp_path):
+    return small.ran(tmp_path)
+
+
+def test_run_makes_every_step_and_its_results(ran):
+    found = api.status(ran)
+    assert {task: counts["done"] for task, counts in found["tasks"].items()} == {"prepare": 1, "train": 4, "total": 1}
+    (total,) = api.logs(ran, "total/0")
+    made = ran / "runs" / "main" / "outputs" / "total" / "000000" / total["attempt"] / "sum.txt"
+    assert float(made.read_text()) == 4 * 10 + (1 + 2) * (0.5 + 1.0)
+
+
+def test_run_again_has_nothing_to_do(ran):
+    before = small.contents(ran)
+    assert api.run(ran, engine="host") == (ran / "runs" / "main", 0)
+    assert small.contents(ran) == before
+
+
+def test_run_leaves_a_whole_bundle(ran):
+    assert api.verify(ran).code == 0
+
+
+def test_run_only_what_a_point_needs(tmp_path):
+    bundle = small.compiled(tmp_path)
+    api.run(bundle, engine="host", points=[2])
+    assert {task: counts.get("done", 0) for task, counts in api.status(bundle)["tasks"].items()} == {
+        "prepare": 1,
+        "train": 1,
+        "total": 0,
+    }
+
+
+def test_run_refuses_a_changed_bundle_before_it_starts(tmp_path):
+    bundle = small.compiled(tmp_path)
+    (bundle / "code" / "t.py").write_text("other")
+    with pytest.raises(BundleError, match=r"code/t\.py: has changed"):
+        api.run(bundle, engine="host")
+    assert not (bundle / "runs").exists()
+
+
+def test_run_with_an_engine_that_is_none_says_which_there_are(tmp_path):
+    with pytest.raises(SurroundingsError, match="steam"):
+        api.run(small.compiled(tmp_path), engine="steam")
+
+
+def test_a_failed_step_makes_the_run_incomplete_and_its_dependents_skipped(tmp_path):
+    bundle = small.compiled(tmp_path, ('"train", "{prepare.clean}"', '"train", "nowhere"'))
+    assert api.run(bundle, engine="host")[1] == names.EXIT_INCOMPLETE
+    tasks = api.status(bundle)["tasks"]
+    assert (tasks["prepare"].get("done"), tasks["train"].get("failed"), tasks["total"].get("skipped")) == (1, 4, 1)
+
+
+def test_logs_show_what_failed_with_what_it_said(tmp_path):
+    bundle = small.compiled(tmp_path, ('"train", "{prepare.clean}"', '"train", "nowhere"'))
+    api.run(bundle, engine="host")
+    found = api.logs(bundle)
+    assert {(record["task"], record["step"]) for record in found} == {("train", step) for step in range(4)}
+    assert all("nowhere" in record["stderr"] for record in found)
+
+
+@pytest.mark.parametrize("step", ["train", "train/9", "train/", "train/²", "train/-1", "nobody/0", "/"])
+def test_a_step_without_a_record_is_refused_with_the_steps_there_are(ran, step):
+    with pytest.raises(UsageError, match="has no record of a step") as caught:
+        api.logs(ran, step)
+    assert "train/0…3" in caught.value.hint
+
+
+def test_fetch_says_which_engine_is_ready(tmp_path):
+    assert api.fetch(small.compiled(tmp_path), engine="host") == "host"
+
+
+def test_carry_leaves_a_bundle_without_an_image_as_it_is(tmp_path):
+    bundle = small.compiled(tmp_path)
+    before = small.contents(bundle)
+    api.carry(bundle)
+    assert small.contents(bundle) == before
+
+
+@pytest.mark.skipif(shutil.which("sbatch") is not None, reason="Slurm is here: tests/live holds this verb to it")
+def test_submit_says_what_is_missing_where_there_is_no_slurm(tmp_path):
+    with pytest.raises(SurroundingsError, match="sbatch"):
+        api.submit(small.compiled(tmp_path))
