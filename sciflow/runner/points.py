@@ -72,20 +72,14 @@ class Steps(object):
                 yield task["name"], step
 
     def of_points(self, chosen):
-        """Return the (task, step) that some points call for; gather steps are of all points, and left out."""
-        return sorted(
-            {
-                (task["name"], self.of[task["name"]][point])
-                for task in self.tasks
-                if self._single(task)
-                for point in chosen
-            }
-        )
-
-    def _single(self, task):
-        """Say whether a task neither gathers nor needs, directly or not, one that does."""
-        upstream = [other for other in self.tasks if other["name"] in task["needs"]]
-        return not task["gather"] and all(self._single(other) for other in upstream)
+        """Return the (task, step) that some points call for; what gathers, or needs what does, is left out."""
+        found, of_all = set(), set()
+        for task in self.tasks:  # in topological order, so what it needs has been looked at
+            if task["gather"] or of_all.intersection(task["needs"]):
+                of_all.add(task["name"])
+            else:
+                found.update((task["name"], self.of[task["name"]][point]) for point in chosen)
+        return sorted(found)
 
     def needs(self, task, step):
         """Yield the (task, step) that a step waits for; a gather step waits for all steps of what it gathers."""
@@ -142,18 +136,34 @@ class Keys(object):
         self._known = {}
 
     def of(self, name, step):
-        """Return a step's key, in hex. Tasks are ordered, so the recursion is as deep as the longest chain of tasks."""
-        if (name, step) not in self._known:
-            task = self._tasks[name]
-            values = self._table.values(self._steps.first[name][step])
-            self._known[name, step] = names.digest(
-                {
-                    "task": task["digest"],
-                    "values": {use: values[use] for use in task["uses"]},
-                    "upstream": [self.of(*need) for need in self._steps.needs(task, step)],
-                    "code": self._plan["code"],
-                    "image": self._plan["image"],
-                    "inputs": {name: entry["sha256"] for name, entry in self._plan["inputs"].items()},
-                }
-            )
+        """Return a step's key, in hex; those of all it needs, directly or not, are made first."""
+        if (name, step) in self._known:
+            return self._known[name, step]
+        waiting = [(name, step)]
+        while waiting:
+            missing = [
+                need
+                for need in self._steps.needs(self._tasks[waiting[-1][0]], waiting[-1][1])
+                if need not in self._known
+            ]
+            if missing:
+                waiting.extend(missing)
+            else:
+                made = waiting.pop()
+                if made not in self._known:
+                    self._known[made] = self._made(*made)
         return self._known[name, step]
+
+    def _made(self, name, step):
+        task = self._tasks[name]
+        values = self._table.values(self._steps.first[name][step])
+        return names.digest(
+            {
+                "task": task["digest"],
+                "values": {use: values[use] for use in task["uses"]},
+                "upstream": [self._known[need] for need in self._steps.needs(task, step)],
+                "code": self._plan["code"],
+                "image": self._plan["image"],
+                "inputs": {name: entry["sha256"] for name, entry in self._plan["inputs"].items()},
+            }
+        )

@@ -1,6 +1,7 @@
 """Points become steps: shared where they agree, numbered as they are first called for."""
 
 import itertools
+from types import SimpleNamespace
 
 import pytest
 
@@ -126,3 +127,17 @@ def test_a_seed_belongs_to_its_values():
 
 def test_a_seed_is_what_generators_take():
     assert all(0 <= points.seed({"a": value}) < 2**32 for value in range(100))
+
+
+def test_a_chain_longer_than_the_interpreters_stack_has_keys_and_steps():
+    length = 3000
+    tasks = [
+        {"name": f"t{n}", "uses": [], "needs": [f"t{n - 1}"] if n else [], "gather": "", "digest": str(n)}
+        for n in range(length)
+    ]
+    plan = {"tasks": tasks, "code": "", "image": None, "inputs": {}}
+    steps = points.Steps(plan, [{}])
+
+    table = SimpleNamespace(values=lambda _: {})
+    assert len(points.Keys(plan, steps, table).of(f"t{length - 1}", 0)) == 64
+    assert len(steps.of_points([0])) == length
