@@ -6,6 +6,7 @@ imported in a module's stead. Exit codes: 0 all done, 2 words, 3 surroundings, 4
 """
 
 import argparse
+import hashlib
 import importlib
 import importlib.util
 import json
@@ -16,7 +17,28 @@ import time
 
 PACKAGE = "sciflow_runner"
 UTF8 = "C.UTF-8"
+CHANGED = 4  # names.EXIT_CHANGED, said here because `names` may itself be what has changed
 sys.dont_write_bytecode = True  # nothing may appear in a bundle beside runs/, however python3 was started
+
+
+def altered(folder):
+    """Return which of the runner's own files is not what the manifest beside it says, or nothing.
+
+    `verdict` judges the whole bundle; but its rooms are imported for that, and a changed room must not even be
+    imported. What is wrong with the manifest itself is left to `verdict`, too.
+    """
+    try:
+        with open(os.path.join(os.path.dirname(folder), "manifest.json"), encoding="utf-8") as stream:
+            files = {entry["path"]: entry["sha256"] for entry in json.load(stream)["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    for name in sorted(os.listdir(folder)):
+        path = os.path.join(folder, name)
+        if name.endswith(".py") and os.path.isfile(path):
+            with open(path, "rb") as stream:
+                if hashlib.sha256(stream.read()).hexdigest() != files.get("runner/" + name):
+                    return "runner/" + name
+    return ""
 
 
 def load(folder):
@@ -185,6 +207,10 @@ def main(words=None):
     os.umask(0o022)
     here = os.path.dirname(os.path.abspath(__file__))
     bundle = os.path.dirname(here)
+    changed = altered(here)
+    if changed:
+        say("%s: is not what the manifest says; nothing was run" % changed)
+        return CHANGED
     room = load(here)
     names = room("names")
     chosen = arguments(words)

@@ -74,6 +74,16 @@ def test_the_runner_refuses_what_verify_refuses(found, change):
     assert found.run(code=told(found)[2] % 6).returncode == (4 if change != "nothing" else 0)
 
 
+@pytest.mark.parametrize("room", ["names.py", "verdict.py", "work.py", "__init__.py"])
+def test_a_changed_room_of_the_runner_is_named_before_it_is_imported(found, room):
+    (found.path / "runner" / room).write_text("raise SystemExit('planted')\n")
+    words = [sys.executable, "-I", "-S", str(found.path / "runner/__main__.py"), "run"]
+    process = subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert process.returncode == 4
+    assert f"runner/{room}" in process.stderr
+    assert "planted" not in process.stderr
+
+
 @pytest.mark.parametrize("change", ["nothing", "an added file"])
 def test_each_python_verifies_alike(found, trust, verifier, interpreter, change):
     file = trust(found.key)
