@@ -32,12 +32,14 @@ def altered(folder):
             files = {entry["path"]: entry["sha256"] for entry in json.load(stream)["files"]}
     except (OSError, ValueError, KeyError, TypeError):
         return ""
-    for name in sorted(os.listdir(folder)):
-        path = os.path.join(folder, name)
-        if name.endswith(".py") and os.path.isfile(path):
-            with open(path, "rb") as stream:
-                if hashlib.sha256(stream.read()).hexdigest() != files.get("runner/" + name):
-                    return "runner/" + name
+    for name in sorted(path for path in files if path.startswith("runner/") and path.endswith(".py")):
+        try:
+            with open(os.path.join(folder, name[len("runner/") :]), "rb") as stream:
+                same = hashlib.sha256(stream.read()).hexdigest() == files[name]
+        except OSError:
+            same = False
+        if not same:
+            return name
     return ""
 
 
