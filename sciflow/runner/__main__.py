@@ -211,7 +211,7 @@ def main(words=None):
     bundle = os.path.dirname(here)
     changed = altered(here)
     if changed:
-        say("%s: is not what the manifest says; nothing was run" % changed)
+        say("%s: is not what manifest.json says; nothing was run" % changed)
         return CHANGED
     room = load(here)
     names = room("names")
