@@ -272,17 +272,12 @@ def text(lock: Lock) -> str:
                 for package in lock.image.packages
             ],
         }
-    document["code"] = [
-        f"{file.path} sha256:{file.sha256} {file.size}{' executable' if file.executable else ''}" for file in lock.code
-    ]
+    document["code"] = [_line(file) for file in lock.code]
     document["inputs"] = {
         entry.name: {
             "path": entry.path,
             "sha256": entry.sha256,
-            "files": [
-                f"{file.path} sha256:{file.sha256} {file.size}{' executable' if file.executable else ''}"
-                for file in entry.files
-            ],
+            "files": [_line(file) for file in entry.files],
         }
         for entry in sorted(lock.inputs, key=lambda entry: entry.name)
     }
@@ -292,6 +287,10 @@ def text(lock: Lock) -> str:
         "# Written by sciflow: every pin of this workflow. Keep it beside the workflow, under version control.\n"
         + draft.toml(document)
     )
+
+
+def _line(file: LockedFile) -> str:
+    return f"{file.path} sha256:{file.sha256} {file.size}{' executable' if file.executable else ''}"
 
 
 def _files(lines: list[str]) -> tuple[LockedFile, ...]:

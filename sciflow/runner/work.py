@@ -85,6 +85,8 @@ class Worker(object):
         self.settled, self.capacity, self.say = dict(settled), capacity, say
         self.name, self.stopping, self.running = "w" + token(), None, {}
         self.work = os.path.join(run, names.WORK, self.name)
+        self.tasks = {task["name"]: task for task in plan["tasks"]}
+        self.entries = sorted({path.split("/")[0] for path in plan["code_files"]})  # what stands at the code's top
         self.table = points.Table(bundle, plan)
         self.keys = points.Keys(plan, steps, self.table)
         self.counts = {}
@@ -218,35 +220,34 @@ class Worker(object):
 
     def _start(self, loop, found, slot):
         name, number = found
-        task, attempt = next(task for task in self.plan["tasks"] if task["name"] == name), token()
+        task, attempt = self.tasks[name], token()
         running = Running(task, number, attempt, slot, os.path.join(self.work, attempt))
-        step.lay_out(
-            running.folder, loop.paths["code"], sorted({path.split("/")[0] for path in self.plan["code_files"]})
-        )
+        step.lay_out(running.folder, loop.paths["code"], self.entries)
         for _, path in sorted(task["outputs"].items()):
             os.makedirs(os.path.join(running.folder, os.path.dirname(path)), exist_ok=True)
         values = self._values(name, number)
         mine = {use: values[use] for use in task["uses"]}
         with _anew(os.path.join(self.work, "%d.parameters.json" % slot)) as stream:
             json.dump(mine, stream, ensure_ascii=False)
-        inside = loop.paths["work"] + "/" + attempt
+        seed, inside = str(points.seed(mine)), loop.paths["work"] + "/" + attempt
         settings = dict(ENVELOPE, **{thread: str(task["resources"]["cpus"]) for thread in THREADS})
         settings.update(task["environment"])
         settings.update(
             HOME=inside,
             SCIFLOW_PARAMETERS="%s/%d.parameters.json" % (loop.paths["work"], slot),
             SCIFLOW_OUT=inside,
-            SCIFLOW_SEED=str(points.seed(mine)),
+            SCIFLOW_SEED=seed,
             SCIFLOW_STEP="%s/%d" % found,
         )
-        fill = self._filler(task, number, values, slot, inside, loop.paths)
+        fill = self._filler(running, values, seed, inside, loop.paths)
         logs = ["%s/%d.%s" % (loop.paths["work"], slot, stream) for stream in ("out", "err")]
         loop.start(attempt, inside, logs[0], logs[1], settings, step.command(task, fill))
         self.running[attempt] = running
         return running
 
-    def _filler(self, task, number, values, slot, inside, paths):
+    def _filler(self, running, values, seed, inside, paths):
         """Return the function that turns a placeholder into text, for one attempt."""
+        task, number = running.task, running.step
 
         def fill(part):
             ((kind, name),) = part.items()
@@ -261,9 +262,9 @@ class Worker(object):
                 need = next(found for found in self.steps.needs(task, number) if found[0] == owner)
                 return self._published(paths, need, self.settled[need])[output]
             if kind == "records":
-                return self._gathered(name, slot, paths)
+                return self._gathered(name, running.slot, paths)
             if kind == "seed":
-                return str(points.seed({key: values[key] for key in task["uses"]}))
+                return seed
             return str(self.steps.first[task["name"]][number])  # "point"
 
         return fill
@@ -277,7 +278,7 @@ class Worker(object):
 
     def _gathered(self, name, slot, paths):
         """Write the records of a gathered task as JSON lines, one a step, in step order; return the file's path."""
-        uses = next(task["uses"] for task in self.plan["tasks"] if task["name"] == name)
+        uses = self.tasks[name]["uses"]
         file = "%d.%s.jsonl" % (slot, name)
         with _anew(os.path.join(self.work, file)) as stream:
             for number in range(len(self.steps.first[name])):
