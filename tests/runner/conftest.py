@@ -45,6 +45,7 @@ def task(name, words, **more):
         "outputs": {},
         "metrics": "",
         "environment": {},
+        "python": "",
     }
     entry["words"] = (
         [[words] if isinstance(words, str) else words]
