@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,29 +9,16 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from sciflow.workflow import draw
 from sciflow.workflow.axes import MAX_POINTS
-from sciflow.workflow.expression import AbsentError, Expression, ExpressionError
-from sciflow.workflow.faults import shown
+from sciflow.workflow.crossing import Group, Part, PointError, Row, computed, cross
 from sciflow.workflow.points import Axis, Column, Point, packed
 
 if TYPE_CHECKING:
-    from sciflow.workflow.spec import Block, Parameter, Partial, Value
+    from sciflow.workflow.expression import Expression
+    from sciflow.workflow.spec import Block, Parameter, Value
 
-Row: TypeAlias = "dict[str, Value | None]"
+__all__ = ["Grid", "Group", "PointError", "axes", "groups", "size", "together"]
+
 Turns: TypeAlias = Callable[[Row], list[Point]]
-
-
-class PointError(ValueError):
-    """An expression (`source`) has no value at a point: what is wrong, and how many characters into it.
-
-    `use` says what it is for (`derive`, `where`, `when`), `name` which column or parameter it belongs to.
-    """
-
-    def __init__(self, use: str, name: str, source: str, error: ExpressionError, at: str) -> None:
-        what = {"derive": f"`derive.{name}`", "where": "`where`", "when": f"`{name}.when`"}[use]
-        self.text = f"{what} has no value{at}: {error.text}"
-        self.hint = error.hint or "let `where` keep such points away, or write the expression so that it has one there"
-        super().__init__(self.text)
-        self.use, self.name, self.source, self.offset = use, name, source, error.column
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,28 +36,6 @@ class Grid:
     where: Expression | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Group:
-    """Parameters that turn together, and the values of each, turn by turn."""
-
-    names: tuple[str, ...]
-    values: tuple[Sequence[Value], ...]
-
-    def __len__(self) -> int:
-        """Return how often they turn."""
-        return len(self.values[0])
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
-    """Neighbouring groups that make one axis, what is derived from them, and what leaves combinations of them out."""
-
-    groups: tuple[Group, ...]
-    derived: tuple[str, ...]
-    where: Expression | None
-    exclude: tuple[Partial, ...]
-
-
 def together(parameters: Sequence[Parameter], zipped: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
     """Return the names of what turns together, in the order of turning, the slowest first.
 
@@ -83,16 +47,24 @@ def together(parameters: Sequence[Parameter], zipped: Sequence[Sequence[str]]) -
 
 
 def groups(parameters: Sequence[Parameter], block: Block) -> tuple[Group, ...]:
-    """Return what turns together, with its values, the slowest first."""
+    """Return what turns together, with its values, the slowest first; no condition has been asked."""
     by_name = {one.name: one for one in parameters}
     found = []
     for names in together(parameters, block.zip):
-        if block.sample and by_name[names[0]].draw:
-            rows = dict.fromkeys(zip(*draw.values([by_name[name] for name in names], block.sample), strict=True))
-            found.append(Group(names=names, values=tuple(zip(*rows, strict=True))))
+        mine = [by_name[name] for name in names]
+        if block.sample and mine[0].draw:
+            found.append(Group(names=names, values=_once(draw.values(mine, block.sample))))
         else:
-            found.append(Group(names=names, values=tuple(by_name[name].values for name in names)))
+            found.append(Group(names=names, values=tuple(one.values for one in mine)))
     return tuple(found)
+
+
+def _once(columns: Sequence[Sequence[Value]]) -> tuple[Sequence[Value], ...]:
+    """Return columns without the rows that stand twice."""
+    # Where one column alone tells the rows apart, as drawn fractions do, no row need be made.
+    if any(len(set(column)) == len(column) for column in columns):
+        return tuple(columns)
+    return tuple(zip(*dict.fromkeys(zip(*columns, strict=True)), strict=True))
 
 
 def size(grid: Grid) -> int:
@@ -110,7 +82,7 @@ def size(grid: Grid) -> int:
     others = math.prod(len(one) for one in turning if one not in walked)
     turns = _turns(walked[-1], grid)  # the last one's need only be counted
     found = 0
-    for row in _walk(walked[:-1], grid):
+    for row in _walk([(one.names, _turns(one, grid)) for one in walked[:-1]], {}):
         found += others * len(turns(row))
         if found > MAX_POINTS:
             break
@@ -122,31 +94,38 @@ def axes(grid: Grid) -> tuple[Axis, ...]:
 
     Raises PointError where an expression has no value.
     """
-    return tuple(_axis(part, grid) for part in _parts(groups(grid.parameters, grid.block), grid))
+    return tuple(cross(part) for part in _parts(_settled(groups(grid.parameters, grid.block), grid), grid))
+
+
+def _settled(turning: Sequence[Group], grid: Grid) -> tuple[Group, ...]:
+    """Return groups of which no condition need be asked any more: those that conditions hold together are one."""
+    found = []
+    for first, after in _spans(turning, [{name, *one.names} for name, one in grid.conditions.items()]):
+        held = turning[first:after]
+        if not any(_conditional(one, grid) for one in held):
+            found.append(held[0])
+            continue
+        names = tuple(name for one in held for name in one.names)
+        rows = _walk([(one.names, _turns(one, grid)) for one in held], {})
+        axis = packed([grid.columns[name] for name in names], (tuple([row[name] for name in names]) for row in rows))
+        found.append(Group(names=names, values=axis.values))
+    return tuple(found)
 
 
 def _conditional(group: Group, grid: Grid) -> bool:
     return any(name in grid.conditions for name in group.names)
 
 
-def _origins(grid: Grid) -> dict[str, frozenset[str]]:
-    """Return, for every column, the parameters it comes from."""
-    found = {one.name: frozenset((one.name,)) for one in grid.parameters}
-    for name, made in grid.derived.items():
-        found[name] = frozenset[str]().union(*(found[read] for read in made.names))
-    return found
-
-
 def _parts(turning: Sequence[Group], grid: Grid) -> Iterator[Part]:
     """Yield the parts that the groups fall into: as small as what is said of several at once allows."""
-    origins = _origins(grid)
-    derived = {name: origins[name] for name in grid.derived}
+    origins = {one.name: frozenset((one.name,)) for one in grid.parameters}
+    for name, made in grid.derived.items():
+        origins[name] = frozenset[str]().union(*(origins[read] for read in made.names))
     where = frozenset[str]().union(*(origins[read] for read in grid.where.names)) if grid.where else frozenset()
     exclude = [(partial, frozenset(name for name, _ in partial)) for partial in grid.block.exclude]
-    held = [*derived.values(), where, *(names for _, names in exclude)]
-    held += [frozenset((name, *one.names)) for name, one in grid.conditions.items()]
+    held = [*(origins[name] for name in grid.derived), where, *(names for _, names in exclude)]
     spans = _spans(turning, held)
-    if not turning and (derived or grid.where):
+    if not turning and (grid.derived or grid.where):
         spans = [(0, 0)]  # what reads no parameter holds at the one point there is
     for first, after in spans:
         mine = {name for group in turning[first:after] for name in group.names}
@@ -156,13 +135,15 @@ def _parts(turning: Sequence[Group], grid: Grid) -> Iterator[Part]:
 
         yield Part(
             groups=tuple(turning[first:after]),
-            derived=tuple(name for name, names in derived.items() if here(names)),
+            derived=tuple(name for name in grid.derived if here(origins[name])),
             where=grid.where if here(where) else None,
             exclude=tuple(partial for partial, names in exclude if here(names)),
+            expressions=grid.derived,
+            origins=origins,
         )
 
 
-def _spans(turning: Sequence[Group], held: Sequence[frozenset[str]]) -> list[tuple[int, int]]:
+def _spans(turning: Sequence[Group], held: Sequence[set[str] | frozenset[str]]) -> list[tuple[int, int]]:
     """Return (first, after the last) group of each part: names held together, and all that turns between them."""
     place = {name: index for index, one in enumerate(turning) for name in one.names}
     reach = list(range(1, len(turning) + 1))  # by group: after the last group that it is held together with
@@ -179,63 +160,15 @@ def _spans(turning: Sequence[Group], held: Sequence[frozenset[str]]) -> list[tup
     return spans
 
 
-def _axis(part: Part, grid: Grid) -> Axis:
-    if len(part.groups) == 1 and not (part.derived or part.where or part.exclude or _conditional(part.groups[0], grid)):
-        return Axis(names=part.groups[0].names, values=part.groups[0].values, turns=len(part.groups[0]))
-    names = [*(name for group in part.groups for name in group.names), *part.derived]
-    return packed([grid.columns[name] for name in names], _rows(names, part, grid))
-
-
-def _rows(names: Sequence[str], part: Part, grid: Grid) -> Iterator[Point]:
-    """Yield the rows of a part that are kept."""
-    # What `where` reads is computed before it, all else after: it may keep away points at which that has no value.
-    needed = _needed(part.where, grid)
-    before = [name for name in part.derived if name in needed]
-    after = [name for name in part.derived if name not in needed]
-    for row in _walk(part.groups, grid):
-        if any(all(row[name] == value for name, value in partial) for partial in part.exclude):
-            continue
-        for name in before:
-            row[name] = _computed("derive", name, grid.derived[name], row)
-        if part.where and not _computed("where", "", part.where, row):
-            continue
-        for name in after:
-            row[name] = _computed("derive", name, grid.derived[name], row)
-        yield tuple([row[name] for name in names])
-
-
-def _needed(where: Expression | None, grid: Grid) -> set[str]:
-    """Return the derived columns that an expression reads, by way of others too."""
-    found: set[str] = set()
-    todo = list(where.names if where else ())
-    while todo:
-        name = todo.pop()
-        if name in grid.derived and name not in found:
-            found.add(name)
-            todo += grid.derived[name].names
-    return found
-
-
-def _walk(turning: Sequence[Group], grid: Grid) -> Iterator[Row]:
+def _walk(turning: Sequence[tuple[Sequence[str], Turns]], row: Row) -> Iterator[Row]:
     """Yield a row for each combination, the last group turning fastest; the row is used again for the next one."""
-    if any(_conditional(one, grid) for one in turning):
-        yield from _walk_asking([(one.names, _turns(one, grid)) for one in turning], {})
-        return
-    names = [name for one in turning for name in one.names]
-    row: Row = {}
-    for turns in itertools.product(*(zip(*one.values, strict=True) for one in turning)):
-        row.update(zip(names, itertools.chain.from_iterable(turns), strict=True))
+    if not turning:
         yield row
-
-
-def _walk_asking(turning: Sequence[tuple[Sequence[str], Turns]], row: Row) -> Iterator[Row]:
+        return
     (names, turns), *rest = turning
     for turn in turns(row):
         row.update(zip(names, turn, strict=True))
-        if rest:
-            yield from _walk_asking(rest, row)
-        else:
-            yield row
+        yield from _walk(rest, row)
 
 
 def _turns(group: Group, grid: Grid) -> Turns:
@@ -261,16 +194,6 @@ def _met(names: Sequence[str], turn: Point, asked: Mapping[str, Expression], row
     there = dict(row)
     for name, value in zip(names, turn, strict=True):
         there[name] = value
-        if name in asked and not _computed("when", name, asked[name], there):
+        if name in asked and not computed("when", name, asked[name], there):
             there[name] = None
     return tuple(there[name] for name in names)
-
-
-def _computed(use: str, name: str, one: Expression, row: Row) -> Value | None:
-    try:
-        return one.value(row)
-    except ExpressionError as error:
-        if isinstance(error, AbsentError) and use != "where":
-            return None  # what comes of a value that is not there is not there either
-        at = ", ".join(f"`{column} = {shown(row[column])}`" for column in one.names if row[column] is not None)
-        raise PointError(use, name, one.text, error, f" at {at}" if at else "") from None
