@@ -72,12 +72,16 @@ def size(grid: Grid) -> int:
 
     Only parameters that a condition reads are turned for it.
     """
+    by_name = {one.name: one for one in grid.parameters}
+    drawn = grid.block.sample.points if grid.block.sample else 0
+    found = 1
+    for names in together(grid.parameters, grid.block.zip):
+        if not any(name in grid.conditions for name in names):
+            found *= drawn if by_name[names[0]].draw else len(by_name[names[0]].values)
+    if found > MAX_POINTS or not grid.conditions:
+        return found
     turning = groups(grid.parameters, grid.block)
     read = {name for one in grid.conditions.values() for name in one.names}
-    free = [one for one in turning if not _conditional(one, grid)]
-    found = math.prod(map(len, free))
-    if found > MAX_POINTS or len(free) == len(turning):
-        return found
     walked = [one for one in turning if read & set(one.names) or _conditional(one, grid)]
     others = math.prod(len(one) for one in turning if one not in walked)
     turns = _turns(walked[-1], grid)  # the last one's need only be counted
