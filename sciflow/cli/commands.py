@@ -115,6 +115,7 @@ def _compile(file: Path, output: Path | None = None, *, say: Callable[[str], Non
 @click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Cores to use (default: all there are).")
 @click.option("--now", is_flag=True, help="Start now, whatever the schedule says.")
 @click.option("--failed", is_flag=True, help="Run again what has failed.")
+@click.option("--degrade", is_flag=True, help="Run also what asks for more than is here, with what is here.")
 @click.option(
     "--point",
     "points",
@@ -132,6 +133,7 @@ def run(
     *,
     now: bool,
     failed: bool,
+    degrade: bool,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -141,7 +143,9 @@ def run(
     """
     say = talk(quiet=quiet)
     bundle = _compile(target, say=say).path if target.is_file() else target
-    place, code = api.run(bundle, run_name, engine=engine, jobs=jobs, now=now, failed=failed, points=points, say=say)
+    place, code = api.run(
+        bundle, run_name, engine=engine, jobs=jobs, now=now, failed=failed, degrade=degrade, points=points, say=say
+    )
     answer({"run": str(place), "bundle": str(bundle), "code": code}, str(place), as_json=as_json)
     return code
 
