@@ -60,6 +60,11 @@ shell = "test {{x}} = 1.0"
 shell = "echo {{x}}"
 needs = ["fail"]
 
+[tasks.halve]
+needs = ["square"]
+python = "half:halve"
+parameters = ["x"]
+
 [tasks.total]
 gather = "square"
 shell = "wc -l < {{square.records}} > n.txt"
@@ -124,6 +129,7 @@ def ran(tmp_path_factory):
     (source / "data").mkdir()
     (source / "data" / "base.txt").write_text("1\n")
     (source / "square.py").write_text(CODE)
+    (source / "half.py").write_text("def halve(x):\n    return {'half': x / 2}\n")
     (source / "workflow.toml").write_text(STUDY)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(source / "config"))
@@ -277,6 +283,8 @@ def test_a_plain_path_in_a_manifest_is_accepted(ran, path):
     [
         (("tasks", 0, "words"), [[{"parameter": "x", "input": "y"}]]),
         (("tasks", 0, "words"), [[{"secret": "x"}]]),
+        (("tasks", 0, "words"), []),
+        (("tasks", 0, "python"), "not a function"),
         (("tasks", 0, "resources", "cpus"), 0),
         (("schedule", "opens"), 1440),
         (("boxes", 0, "isolation"), "some"),

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 SWEEP = ("zip", "derive", "where", "exclude", "include", "sample", "blocks", "parameters")
 METRIC = ("goal", "unit", "require", "tolerance")
-RUNNERS_OWN = ("inputs", "outputs", "seed", "point")
-"""What a function may take by name beside parameters and results (of branches above)."""
 BUNDLES = Path("bundles")
 
 
@@ -83,7 +81,7 @@ class ExperimentalWorkflow:
             self._given[name] = portable.named(name, task)[1]
         elif task is not None:
             portable.accept(name, task)
-            self._given[name] = portable.signature(name, task)
+            self._given[name] = portable.signature(task)
         elif isinstance(command, str):
             table["shell"] = command
         else:
@@ -197,20 +195,11 @@ class ExperimentalWorkflow:
         return [*columns, *self._sections["sweep"].get("derive", {})]
 
     def _uses(self, name: str, columns: Sequence[str]) -> list[str]:
-        """Return the columns that a function is given. Raises UsageError where it wants what nobody gives."""
-        table, given = self._sections["tasks"][name], self._given[name]
-        results = {one.replace("-", "_") for one in (*table.get("needs", ()), table.get("gather", ""))}
-        known = [*([] if "gather" in table else columns), *sorted(results - {""}), *RUNNERS_OWN]
-        for argument in given.arguments:
-            if argument.required and argument.name not in known:
-                raise UsageError(
-                    f"task `{name}`: nothing gives the argument `{argument.name}`",
-                    hint=likely(argument.name, known, what="things a function can ask for"),
-                )
-        named = [argument.name for argument in given.arguments]
+        """Return the columns that a function's steps depend on: those it names, and all where it tells points apart."""
+        given = self._given[name]
         # As `{point}` and `{seed}` in a command, these differ from point to point.
-        all_of_them = given.open or any(one in named and one not in columns for one in ("seed", "point"))
-        return [one for one in columns if all_of_them or one in named]
+        all_of_them = given.open or any(one in given.arguments and one not in columns for one in ("seed", "point"))
+        return [one for one in columns if all_of_them or one in given.arguments]
 
     def _made(self) -> staging.Made:
         """Return the workflow's file and all that travels with it."""
@@ -220,9 +209,8 @@ class ExperimentalWorkflow:
         for name, reference in carried.names.items():
             table = sections["tasks"][name]
             head: dict[str, Any] = {"python": reference}
-            uses = self._uses(name, columns)
             if "gather" not in table and "parameters" not in table:
-                head["parameters"] = uses
+                head["parameters"] = self._uses(name, columns)
             sections["tasks"][name] = {**head, **table}
         for chart in sections["charts"]:
             for metric in spoken.measured(chart, columns):

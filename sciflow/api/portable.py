@@ -25,18 +25,10 @@ HOME = "define it with `def` in a module file, or at the top level of the progra
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Argument:
-    """One argument of a task's function. `required`: it has no default."""
-
-    name: str
-    required: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Signature:
     """The arguments a function can be given by name, and whether it takes any others (`**kwargs`)."""
 
-    arguments: tuple[Argument, ...]
+    arguments: tuple[str, ...]
     open: bool
 
 
@@ -78,18 +70,14 @@ def accept(task: str, function: object) -> None:
         )
 
 
-def signature(task: str, function: Function) -> Signature:
-    """Return what a function can be given by name. Raises UsageError for an argument that has no name to the caller."""
-    found, takes_all = [], False
-    for one in inspect.signature(function).parameters.values():
-        if one.kind is inspect.Parameter.POSITIONAL_ONLY and one.default is inspect.Parameter.empty:
-            raise UsageError(
-                f"task `{task}`: the argument `{one.name}` cannot be given by name", hint="leave out the `/`"
-            )
-        takes_all = takes_all or one.kind is inspect.Parameter.VAR_KEYWORD
-        if one.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY):
-            found.append(Argument(name=one.name, required=one.default is inspect.Parameter.empty))
-    return Signature(arguments=tuple(found), open=takes_all)
+def signature(function: Function) -> Signature:
+    """Return what a function can be given by name."""
+    found = inspect.signature(function).parameters.values()
+    every = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return Signature(
+        arguments=tuple(one.name for one in found if one.kind not in every),
+        open=any(one.kind is inspect.Parameter.VAR_KEYWORD for one in found),
+    )
 
 
 def named(task: str, text: str) -> tuple[str, Signature]:
@@ -110,14 +98,8 @@ def named(task: str, text: str) -> tuple[str, Signature]:
         listed = f"its functions are {', '.join(f'`{one}`' for one in known)}" if known else "it has no function"
         raise UsageError(f"task `{task}`: `{place.file.name}` has no function `{name}` at its top level", hint=listed)
     arguments = node.args
-    plain = [*arguments.posonlyargs, *arguments.args]
-    defaults = [False] * (len(plain) - len(arguments.defaults)) + [True] * len(arguments.defaults)
-    found = [Argument(name=one.arg, required=not has) for one, has in zip(plain, defaults, strict=True)]
-    found += [
-        Argument(name=one.arg, required=default is None)
-        for one, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-    ]
-    return module, Signature(arguments=tuple(found), open=arguments.kwarg is not None)
+    found = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    return module, Signature(arguments=tuple(one.arg for one in found), open=arguments.kwarg is not None)
 
 
 def carry(functions: Mapping[str, Function | str], *, generated: str) -> Portable:

@@ -172,8 +172,8 @@ def status(path: Path, run_name: str = names.DEFAULT_RUN) -> dict[str, Any]:
     from sciflow.runner import records
 
     bundle = folder.read(path)
-    bundle.settled(run_name)  # raises what is torn, in words
-    found: dict[str, Any] = {"run": run_name, **records.counts(bundle.plan, str(bundle.run(run_name)))}
+    settled, _ = bundle.settled(run_name)
+    found: dict[str, Any] = {"run": run_name, **records.counts(bundle.plan, settled)}
     past = rounds.rounds(str(bundle.run(run_name)))
     found["rounds"] = len(past)
     found["jobs"] = []

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import sciflow.runner
 from sciflow.bundle.seal import Key, seal
 from sciflow.errors import SurroundingsError
-from sciflow.plan.lock import COMPILING
 from sciflow.runner import facts, names, points
+from sciflow.workflow.code import COMPILING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -58,7 +58,8 @@ def uses(workflow: Workflow) -> dict[str, tuple[str, ...]]:
     for task in ordered(workflow):
         parts = [part for word in task.words for part in word if isinstance(part, Placeholder)]
         own = {part.name for part in parts if part.kind == "parameter"} | set(task.parameters or ())
-        if any(part.kind in ("point", "seed") for part in parts):
+        all_of_them = task.python and task.parameters is None and not task.gather
+        if all_of_them or any(part.kind in ("point", "seed") for part in parts):
             own = set(columns)
         upstream = {name for need in task.needs if need != task.gather for name in found[need]}
         if task.gather and own | upstream:
@@ -82,6 +83,8 @@ def uses(workflow: Workflow) -> dict[str, tuple[str, ...]]:
 def _digest(entry: Mapping[str, Any]) -> str:
     """Digest what of a task decides its results: how long or how much memory it may take does not."""
     deciding = {key: entry[key] for key in ("shell", "words", "gather", "needs", "outputs", "metrics", "environment")}
+    if entry["python"]:  # a command's key is what it was before there were functions
+        deciding["python"] = entry["python"]
     return str(names.digest({**deciding, "cpus": entry["resources"]["cpus"], "gpus": entry["resources"]["gpus"]}))
 
 
@@ -114,6 +117,7 @@ def plan(workflow: Workflow, lock: Lock, boxes: Iterable[Mapping[str, Any]]) -> 
             "gather": task.gather,
             "shell": task.shell,
             "words": _words(task.words),
+            "python": task.python,
             "outputs": dict(task.outputs),
             "metrics": task.metrics,
             "environment": dict(task.environment),

@@ -18,7 +18,7 @@ from sciflow import containers
 from sciflow.containers.image import Package, PinnedImage
 from sciflow.errors import Fault, SurroundingsError, WorkflowError
 from sciflow.runner import names, tree
-from sciflow.workflow import draft
+from sciflow.workflow import code, draft
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -26,13 +26,9 @@ if TYPE_CHECKING:
     from sciflow.workflow.spec import Code, Schedule, Workflow
 
 FORMAT = 1
-COMPILING = ".compiling-"
-"""How the folder begins in which a bundle is being written."""
 FIRST_YEAR, LAST_YEAR = 2020, 2060
 """The zone's offsets are frozen over these years, the same whenever a workflow is locked."""
 HOUR_S = 3600
-NEVER_CODE = (names.LOCK, "bundles", ".git", ".venv", "__pycache__")
-"""What never travels as code, whatever the patterns say."""
 MAX_PATH = 512
 """Bytes of a file's path below the workflow's folder; a manifest lists paths of up to twice as many."""
 
@@ -115,31 +111,10 @@ def _below(folder: Path) -> Iterator[Path]:
             yield Path(root) / name
 
 
-def _matches(folder: Path, pattern: str) -> Iterator[Path]:
-    """Yield what a pattern finds. `x/**` means all below x (up to Python 3.12, pathlib takes it for folders alone)."""
-    if any("**" in part and part != "**" for part in pattern.split("/")):  # from Python 3.13 on, pathlib would take it
-        fault = f"`{pattern}` under [code] is no pattern: `**` stands alone between slashes"
-        raise WorkflowError([Fault(file=names.WORKFLOW, text=fault, hint="as in `**/*.py`")])
-    yield from folder.glob(f"{pattern}/*" if pattern.rpartition("/")[2] == "**" else pattern)
-
-
-def _in_bundle(path: Path, folder: Path) -> bool:
-    """Say whether a file lies in a bundle, which may stand anywhere: what sciflow wrote is not the user's code."""
-    between = list(path.relative_to(folder).parents)[:-1]
-    return any(
-        (folder / above / names.MANIFEST).exists() and (folder / above / names.PLAN).exists() for above in between
-    )
-
-
-def _code(code: Code, folder: Path) -> tuple[LockedFile, ...]:
+def _code(chosen: Code, folder: Path) -> tuple[LockedFile, ...]:
     found: dict[str, LockedFile] = {}
-    left_out = {path for pattern in code.exclude for path in _matches(folder, pattern)}
-    for path in sorted({path for pattern in code.include for path in _matches(folder, pattern)} - left_out):
+    for path in code.files(chosen, folder):
         shown = path.relative_to(folder)
-        if any("/" not in pattern and shown.match(pattern) for pattern in code.exclude):
-            continue
-        if any(part in NEVER_CODE or part.startswith(COMPILING) for part in shown.parts) or _in_bundle(path, folder):
-            continue
         for part in (path, *(folder / above for above in shown.parents)):
             if part != folder and part.is_symlink():
                 hint = "put the file itself there, or leave it out with `exclude`"
@@ -272,17 +247,12 @@ def text(lock: Lock) -> str:
                 for package in lock.image.packages
             ],
         }
-    document["code"] = [
-        f"{file.path} sha256:{file.sha256} {file.size}{' executable' if file.executable else ''}" for file in lock.code
-    ]
+    document["code"] = [_line(file) for file in lock.code]
     document["inputs"] = {
         entry.name: {
             "path": entry.path,
             "sha256": entry.sha256,
-            "files": [
-                f"{file.path} sha256:{file.sha256} {file.size}{' executable' if file.executable else ''}"
-                for file in entry.files
-            ],
+            "files": [_line(file) for file in entry.files],
         }
         for entry in sorted(lock.inputs, key=lambda entry: entry.name)
     }
@@ -292,6 +262,10 @@ def text(lock: Lock) -> str:
         "# Written by sciflow: every pin of this workflow. Keep it beside the workflow, under version control.\n"
         + draft.toml(document)
     )
+
+
+def _line(file: LockedFile) -> str:
+    return f"{file.path} sha256:{file.sha256} {file.size}{' executable' if file.executable else ''}"
 
 
 def _files(lines: list[str]) -> tuple[LockedFile, ...]:

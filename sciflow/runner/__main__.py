@@ -262,8 +262,9 @@ def main(words=None):
         if code:
             return code
         if chosen.verb == "status":
-            run = os.path.join(bundle, names.RUNS, chosen.run)
-            print(json.dumps(room("records").counts(plan, run), indent=1))
+            run, records = os.path.join(bundle, names.RUNS, chosen.run), room("records")
+            settled, _ = records.settle(run, records.read(run))
+            print(json.dumps(records.counts(plan, settled), indent=1))
             return names.EXIT_OK
         if chosen.verb == "compare":
             return compare(bundle, plan, room, chosen)

@@ -43,6 +43,10 @@ ROUNDS = "rounds"
 LOGS = "logs"
 DEFAULT_RUN = "main"
 
+# What a task that is a Python function leaves in its working folder.
+RESULT = "result"  # the output, and its file, that holds the function's value
+METRICS = "metrics.json"  # unless the task says otherwise
+
 # States of a record.
 DONE = "done"
 FAILED = "failed"

@@ -6,15 +6,16 @@ come first (critical path first), in a task those ready first; a step starts whe
 
 from collections import deque
 
-from . import names
+from . import names, records
 
 
 def rank(tasks):
     """Return {task: seconds of the longest path from its start to the end of the graph}, by declared times."""
-    ranks = {}
+    ranks, after = {}, {}
     for task in reversed(tasks):  # a plan lists tasks in topological order
-        after = [ranks[other["name"]] for other in tasks if task["name"] in other["needs"]]
-        ranks[task["name"]] = task["resources"]["time_s"] + max(after or [0])
+        ranks[task["name"]] = task["resources"]["time_s"] + after.get(task["name"], 0)
+        for need in task["needs"]:
+            after[need] = max(after.get(need, 0), ranks[task["name"]])
     return ranks
 
 
@@ -27,18 +28,13 @@ class Order(object):
     def __init__(self, plan, steps, settled, wanted=None):
         self.tasks = {task["name"]: task for task in plan["tasks"]}
         self._steps = steps
-        self._queues = {
-            name: deque() for name in sorted(self.tasks, key=lambda name: (-rank(plan["tasks"])[name], name))
-        }
+        ranks = rank(plan["tasks"])
+        self._queues = {name: deque() for name in sorted(self.tasks, key=lambda name: (-ranks[name], name))}
         self._missing = {}
         self.lost = deque()  # (task, step, the upstream (task, step) that is not coming)
         self.idle = []  # wanted, but what they need is neither done, nor lost, nor coming from here
         wanted = set(wanted if wanted is not None else steps.all())
-        self._wanted = {
-            key
-            for key in wanted
-            if key not in settled or settled[key]["state"] not in (names.DONE, names.FAILED, names.TIME, names.MEMORY)
-        }
+        self._wanted = {key for key in wanted if key not in settled or settled[key]["state"] not in records.FINAL}
         self._skipped = {key for key, record in settled.items() if record["state"] == names.SKIPPED}
         for name, step in steps.all():
             if (name, step) in self._wanted:

@@ -151,9 +151,8 @@ def _beats(new, old):
     return order if won else not order
 
 
-def counts(plan, run):
+def counts(plan, settled):
     """Return {"steps": how many there are, "tasks": {task: {"steps": n, state: how many}}} as the records stand."""
-    settled, _ = settle(run, read(run))
     tasks = {task["name"]: {"steps": task["steps"]} for task in plan["tasks"]}
     for (name, _), record in settled.items():
         tasks[name][record["state"]] = tasks[name].get(record["state"], 0) + 1

@@ -132,7 +132,7 @@ def plan_round(plan, remaining, known, limits):
 def script(bundle, words):
     """Return a batch script that starts the runner of a bundle with some words."""
     runner = os.path.join(bundle, names.RUNNER, "__main__.py")
-    quoted = " ".join("'" + word.replace("'", "'\"'\"'") + "'" for word in ["python3", "-I", "-B", runner] + words)
+    quoted = " ".join(step.quoted(word) for word in ["python3", "-I", "-B", runner] + words)
     # exec: bash with a child in the foreground would not pass Slurm's signals on.
     return "#!/bin/sh\nexec %s\n" % quoted
 
@@ -239,12 +239,7 @@ def launch(bundle, plan, run_name, say):
     remaining = {}
     for name, number in sorted(order.wanted()):
         remaining.setdefault(name, []).append(number)
-    lost = [
-        (name, number)
-        for name, number, _ in order.lost
-        if settled.get((name, number), {}).get("state") != names.SKIPPED
-    ]
-    if not remaining and not lost:
+    if not remaining and not order.lost:
         bad = sum(1 for record in settled.values() if record["state"] != names.DONE)
         say("finished: %d steps done, %d not" % (len(settled) - bad, bad))
         return names.EXIT_INCOMPLETE if bad else names.EXIT_OK
@@ -254,7 +249,7 @@ def launch(bundle, plan, run_name, say):
             % (STALLED_ROUNDS, os.path.join(run, names.LOGS))
         )
         return names.EXIT_INCOMPLETE
-    for name, number in lost:  # a worker puts it on record that they are skipped
+    for name, number, _ in order.lost:  # a worker puts it on record that they are skipped
         remaining.setdefault(name, []).append(number)
     return _submit_all(bundle, plan, run_name, run, remaining, settled, past, final, say)
 

@@ -12,28 +12,12 @@ import shutil
 import signal
 import time
 
-from . import box, facts, names, points, records, step
+from . import box, facts, given, names, points, records, step
 from .order import Order
 
 GRACE_S = 10  # between asking a step to end and ending it
 TICK_S = 0.5  # how often time limits and progress are looked at while nothing ends
 OWNER = "owner.json"
-ENVELOPE = {  # what a step finds the same everywhere
-    "TZ": "UTC",
-    "LANG": "C.UTF-8",
-    "LC_ALL": "C.UTF-8",
-    "PYTHONHASHSEED": "0",
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "SOURCE_DATE_EPOCH": "0",
-}
-THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "SCIFLOW_CPUS",
-)
 
 
 def token():
@@ -62,13 +46,6 @@ def _remove_empty(folder):
         pass  # it is not there, or other workers are still at work
 
 
-def _anew(path):
-    """Open a text file for writing where none stands: a step may have laid a link there, to be written through."""
-    if os.path.lexists(path):
-        os.unlink(path)
-    return open(path, "x", encoding="utf-8")
-
-
 class Running(object):
     """A step that runs: where, since when, and what it was told meanwhile."""
 
@@ -86,9 +63,11 @@ class Worker(object):
         self.noted = noted or {}  # what a reader should know of this worker beside its machine
         self.name, self.stopping, self.running = "w" + token(), None, {}
         self.work = os.path.join(run, names.WORK, self.name)
+        self.tasks = {task["name"]: task for task in plan["tasks"]}
+        self.entries = sorted({path.split("/")[0] for path in plan["code_files"]})  # what stands at the code's top
         self.table = points.Table(bundle, plan)
         self.keys = points.Keys(plan, steps, self.table)
-        self.counts = {}
+        self.counts, self.given = {}, None
 
     def run(self, chosen, wanted, progress):
         """Run the wanted steps in the chosen box; return the exit code. Raises BoxError, OSError."""
@@ -143,6 +122,7 @@ class Worker(object):
     def _serve(self, order, chosen, places, progress):
         loop = box.Loop(chosen, places, os.path.join(self.work, "engine.log"))
         segment = records.Segment(self.run_folder, self.name)
+        self.given = given.Given(self.plan, self.steps, self.table, self.settled, self.work, loop.paths)
         try:
             segment.append(
                 dict(
@@ -151,7 +131,7 @@ class Worker(object):
                     facts=facts.host(),
                     box=dict(loop.isolation, image=self.plan["image"]),
                     capacity=self.capacity,
-                    envelope=ENVELOPE,
+                    envelope=given.ENVELOPE,
                     start=time.time(),
                 )
             )
@@ -215,87 +195,19 @@ class Worker(object):
             elif running.told and now - running.told[1] > GRACE_S:
                 loop.signal(attempt, signal.SIGKILL)
 
-    def _values(self, name, number):
-        return self.table.values(self.steps.first[name][number])
-
     def _start(self, loop, found, slot):
         name, number = found
-        task, attempt = next(task for task in self.plan["tasks"] if task["name"] == name), token()
+        task, attempt = self.tasks[name], token()
         running = Running(task, number, attempt, slot, os.path.join(self.work, attempt))
-        step.lay_out(
-            running.folder, loop.paths["code"], sorted({path.split("/")[0] for path in self.plan["code_files"]})
-        )
+        step.lay_out(running.folder, loop.paths["code"], self.entries)
         for _, path in sorted(task["outputs"].items()):
             os.makedirs(os.path.join(running.folder, os.path.dirname(path)), exist_ok=True)
-        values = self._values(name, number)
-        mine = {use: values[use] for use in task["uses"]}
-        with _anew(os.path.join(self.work, "%d.parameters.json" % slot)) as stream:
-            json.dump(mine, stream, ensure_ascii=False)
-        inside = loop.paths["work"] + "/" + attempt
-        settings = dict(ENVELOPE, **{thread: str(task["resources"]["cpus"]) for thread in THREADS})
-        settings.update(task["environment"])
-        settings.update(
-            HOME=inside,
-            SCIFLOW_PARAMETERS="%s/%d.parameters.json" % (loop.paths["work"], slot),
-            SCIFLOW_OUT=inside,
-            SCIFLOW_SEED=str(points.seed(mine)),
-            SCIFLOW_STEP="%s/%d" % found,
-        )
-        fill = self._filler(task, number, values, slot, inside, loop.paths)
-        logs = ["%s/%d.%s" % (loop.paths["work"], slot, stream) for stream in ("out", "err")]
-        loop.start(attempt, inside, logs[0], logs[1], settings, step.command(task, fill))
+        settings, words = self.given.to(running)
+        inside = loop.paths["work"]
+        logs = ["%s/%d.%s" % (inside, slot, stream) for stream in ("out", "err")]
+        loop.start(attempt, inside + "/" + attempt, logs[0], logs[1], settings, words)
         self.running[attempt] = running
         return running
-
-    def _filler(self, task, number, values, slot, inside, paths):
-        """Return the function that turns a placeholder into text, for one attempt."""
-
-        def fill(part):
-            ((kind, name),) = part.items()
-            if kind == "parameter":
-                return step.rendered(name, values)
-            if kind == "input":
-                return paths["inputs"] + "/" + self.plan["inputs"][name]["path"]
-            if kind == "output":
-                return inside + "/" + task["outputs"][name]
-            if kind == "upstream":
-                owner, output = name
-                need = next(found for found in self.steps.needs(task, number) if found[0] == owner)
-                return self._published(paths, need, self.settled[need])[output]
-            if kind == "records":
-                return self._gathered(name, slot, paths)
-            if kind == "seed":
-                return str(points.seed({key: values[key] for key in task["uses"]}))
-            return str(self.steps.first[task["name"]][number])  # "point"
-
-        return fill
-
-    def _published(self, paths, key, record):
-        """Return {output: its path in the box} of a step that is done."""
-        folder = records.attempt_folder("", key[0], key[1], record["attempt"]).split("/", 1)[1]
-        return {
-            name: "%s/%s/%s" % (paths["outputs"], folder, found["path"]) for name, found in record["outputs"].items()
-        }
-
-    def _gathered(self, name, slot, paths):
-        """Write the records of a gathered task as JSON lines, one a step, in step order; return the file's path."""
-        uses = next(task["uses"] for task in self.plan["tasks"] if task["name"] == name)
-        file = "%d.%s.jsonl" % (slot, name)
-        with _anew(os.path.join(self.work, file)) as stream:
-            for number in range(len(self.steps.first[name])):
-                record, values = self.settled[name, number], self._values(name, number)
-                json.dump(
-                    {
-                        "step": number,
-                        "parameters": {use: values[use] for use in uses},
-                        "metrics": record["metrics"],
-                        "outputs": self._published(paths, (name, number), record),
-                    },
-                    stream,
-                    ensure_ascii=False,
-                )
-                stream.write("\n")
-        return paths["work"] + "/" + file
 
     def _record(self, name, number, attempt, state, start, end):
         return {

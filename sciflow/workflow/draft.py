@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
+from sciflow.runner import names
 from sciflow.workflow import template
 from sciflow.workflow.spec import Image, Parameter, Resources, Task, Workflow
 
@@ -77,13 +78,15 @@ def _parameters(parameters: tuple[Parameter, ...]) -> dict[str, Any]:
 
 def _task(task: Task) -> dict[str, Any]:
     words = [template.write(word) for word in task.words]
+    python = task.python
+    command: dict[str, Any] = {"python": python} if python else {"shell": words[0]} if task.shell else {"run": words}
     return {
-        **({"shell": words[0]} if task.shell else {"run": words}),
+        **command,
         **_set(
             needs=list(task.needs),
             gather=task.gather,
-            outputs=dict(task.outputs),
-            metrics=task.metrics,
+            outputs={name: path for name, path in task.outputs if not (python and name == names.RESULT)},
+            metrics="" if python and task.metrics == names.METRICS else task.metrics,
             environment=dict(task.environment),
             resources=_resources(task.resources),
         ),

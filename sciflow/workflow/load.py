@@ -88,13 +88,14 @@ def _build(text: str, document: Document, file: Path) -> Workflow:
     document.data.setdefault("tasks", {})
     found = space.parameters(data, faults)
     sweep = space.combine(data, found, faults)
-    all_tasks = tasks.build(data, faults)
+    code = _code(data.get("code", {}), faults)
+    all_tasks = tasks.build(data, file.parent, faults)
     metrics = _metrics(data, all_tasks, faults)
     workflow = Workflow(
         name=data.get("workflow", {}).get("name", ""),
         title=data.get("workflow", {}).get("title", ""),
         image=_image(data.get("image"), faults),
-        code=_code(data.get("code", {}), faults),
+        code=code,
         inputs=_inputs(data.get("inputs", {}), file.parent, faults),
         parameters=found,
         sweep=sweep,

@@ -106,7 +106,9 @@ class Task:
     name: str
     shell: bool
     """Whether the command is one text for `sh -c` (then `words` has one word), or an argument list."""
-    words: tuple[Word, ...]
+    words: tuple[Word, ...] = ()
+    python: str = ""
+    """`module:function` of the code instead of a command; then `words` is empty, and `outputs` begins with `result`."""
     needs: tuple[str, ...] = ()
     """The tasks it waits for; a gathered task is among them."""
     gather: str = ""

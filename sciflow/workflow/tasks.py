@@ -6,21 +6,24 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from sciflow.workflow import quantity, template
+from sciflow.runner import names
+from sciflow.workflow import calls, quantity, template
 from sciflow.workflow.faults import Faults, likely, shown
 from sciflow.workflow.order import order
 from sciflow.workflow.space import written
-from sciflow.workflow.spec import Keys, Placeholder, Resources, Task, Word
+from sciflow.workflow.spec import Code, Keys, Placeholder, Resources, Task, Word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
 RESERVED = ("inputs", "outputs", "records", "point", "seed", "task", "step", "state", "parameters", "metrics")
 RUNNERS_OWN = "SCIFLOW_"
+FORMS = {"run", "shell", "python"}
 
 
-def build(data: dict[str, Any], faults: Faults) -> tuple[Task, ...]:
-    """Return the tasks, in the order of the file."""
+def build(data: dict[str, Any], folder: Path, faults: Faults) -> tuple[Task, ...]:
+    """Return the tasks, in the order of the file. The functions they name are looked up in the code of this folder."""
     tables: dict[str, Any] = data.get("tasks", {})
     folded: dict[str, str] = {}
     for name in tables:
@@ -30,7 +33,7 @@ def build(data: dict[str, Any], faults: Faults) -> tuple[Task, ...]:
         if other != name:
             fault = f"the tasks `{other}` and `{name}` differ only in case"
             faults.key(("tasks", name), fault, "some file systems cannot hold a folder for each")
-    found = tuple(_task(name, table, faults) for name, table in tables.items() if "run" in table or "shell" in table)
+    found = tuple(_task(name, table, faults) for name, table in tables.items() if FORMS & table.keys())
     _order(found, faults)
     by_name = {task.name: task for task in found}
     columns, raw = written(faults), faults.document.data
@@ -39,17 +42,19 @@ def build(data: dict[str, Any], faults: Faults) -> tuple[Task, ...]:
             task=task, tasks=by_name, columns=columns, inputs=list(raw.get("inputs", {})), raw_tasks=raw["tasks"]
         )
         _placeholders(scope, faults)
-    _runs_once(found, by_name, faults)
+    uses = _uses(found, by_name, columns)
+    _runs_once(found, uses, faults)
+    _functions(found, uses, columns, folder, faults)
     return found
 
 
 def _task(name: str, table: dict[str, Any], faults: Faults) -> Task:
     path: Keys = ("tasks", name)
-    shell = "shell" in table
-    texts = [table["shell"]] if shell else table["run"]
+    shell, python = "shell" in table, table.get("python", "")
+    texts = [table["shell"]] if shell else table.get("run", [])
     keys: list[Keys] = [(*path, "shell")] if shell else [(*path, "run", index) for index in range(len(texts))]
     words = tuple(_word(text, key, faults) for text, key in zip(texts, keys, strict=True))
-    if not shell and not texts[0]:
+    if texts and not shell and not texts[0]:
         faults.value(keys[0], "the name of the program is empty")
     needs, gather = list(table.get("needs", [])), table.get("gather", "")
     if gather and gather not in needs:
@@ -59,11 +64,12 @@ def _task(name: str, table: dict[str, Any], faults: Faults) -> Task:
         name=name,
         shell=shell,
         words=words,
+        python=python,
         needs=tuple(needs),
         gather=gather,
         parameters=tuple(table["parameters"]) if "parameters" in table else None,
         outputs=_outputs(path, table, faults),
-        metrics=table.get("metrics", ""),
+        metrics=table.get("metrics", names.METRICS if python else ""),
         environment=_environment(path, table.get("environment", {}), faults),
         resources=_resources(path, resources, faults),
     )
@@ -104,9 +110,15 @@ def _environment(path: Keys, table: dict[str, str], faults: Faults) -> tuple[tup
 def _outputs(path: Keys, table: dict[str, Any], faults: Faults) -> tuple[tuple[str, str], ...]:
     """Return the outputs; no two files of a task may be the same, nor lie one in the other."""
     outputs: dict[str, str] = table.get("outputs", {})
-    places: list[tuple[Keys, str, str]] = [
-        ((*path, "outputs", name), f"output `{name}`", place) for name, place in outputs.items()
-    ]
+    places: list[tuple[Keys, str, str]] = []
+    if "python" in table:
+        if names.RESULT in outputs:
+            fault = f"the output `{names.RESULT}` is there already: it is what the function returns"
+            faults.key((*path, "outputs", names.RESULT), fault, "give this one another name")
+        places.append(((*path, "python"), "the function's value", names.RESULT))
+        if "metrics" not in table:
+            places.append(((*path, "python"), "the function's metrics", names.METRICS))
+    places += [((*path, "outputs", name), f"output `{name}`", place) for name, place in outputs.items()]
     if "records" in outputs:
         faults.key((*path, "outputs", "records"), "the name `records` is taken: `{task.records}` is the table of steps")
     if "metrics" in table:
@@ -125,7 +137,7 @@ def _outputs(path: Keys, table: dict[str, Any], faults: Faults) -> tuple[tuple[s
                 )
                 break
         taken.setdefault(parts, what)
-    return tuple(outputs.items())
+    return tuple((({names.RESULT: names.RESULT} if "python" in table else {}) | outputs).items())
 
 
 def inside(place: str, key: Keys, what: str, faults: Faults, *, folder: str) -> bool:
@@ -291,23 +303,39 @@ def _shell_pieces(pieces: Sequence[tuple[str | Placeholder, int]]) -> Iterator[t
             before = char
 
 
-def _runs_once(found: Sequence[Task], by_name: Mapping[str, Task], faults: Faults) -> None:
-    """Refuse a task that runs once but needs, beside what it gathers, a task with many steps."""
+def _uses(found: Sequence[Task], by_name: Mapping[str, Task], columns: Sequence[str]) -> dict[str, set[str]]:
+    """Return, for each task, the columns that its steps depend on: its own and those of all it needs."""
     uses: dict[str, set[str]] = {}
     for name in order({task.name: task.needs for task in found})[0]:
         task = by_name[name]
-        own = {
-            "each point" if piece.kind == "point" else f"`{piece.name}`"
-            for word in task.words
-            for piece in word
-            if isinstance(piece, Placeholder) and piece.kind in ("parameter", "point")
-        } | {f"`{one}`" for one in task.parameters or ()}
-        for need in task.needs:
-            if need != task.gather:
-                own |= uses.get(need, set())
-        uses[name] = set() if task.gather else own
+        pieces = [piece for word in task.words for piece in word if isinstance(piece, Placeholder)]
+        own = {piece.name for piece in pieces if piece.kind == "parameter"} | set(task.parameters or ())
+        if (task.python and task.parameters is None) or any(piece.kind in ("point", "seed") for piece in pieces):
+            own = set(columns)
+        uses[name] = set() if task.gather else own.union(*(uses.get(need, ()) for need in task.needs))
+    return uses
+
+
+def _runs_once(found: Sequence[Task], uses: Mapping[str, set[str]], faults: Faults) -> None:
+    """Refuse a task that runs once but needs, beside what it gathers, a task with many steps."""
+    for task in found:
         for index, need in enumerate(task.needs):
             if task.gather and need != task.gather and uses.get(need):
-                by = ", ".join(sorted(uses[need]))
-                fault = f"`{name}` runs once, and `{need}` has a step for each value of {by}"
-                faults.value(("tasks", name, "needs", index), fault, f"gather `{need}`, or read it in `{task.gather}`")
+                by = ", ".join(f"`{one}`" for one in sorted(uses[need]))
+                fault = f"`{task.name}` runs once, and `{need}` has a step for each value of {by}"
+                hint = f"gather `{need}`, or read it in `{task.gather}`"
+                faults.value(("tasks", task.name, "needs", index), fault, hint)
+
+
+def _functions(
+    found: Sequence[Task], uses: Mapping[str, set[str]], columns: Sequence[str], folder: Path, faults: Faults
+) -> None:
+    """Check the functions that tasks name, if what travels is known."""
+    called = [task for task in found if task.python]
+    if called and not faults.has(("code",)):
+        table = faults.document.data.get("code", {})
+        chosen = Code(include=tuple(table.get("include", ())), exclude=tuple(table.get("exclude", ())))
+        source = calls.source(chosen, folder)
+        for task in called:
+            mine = [name for name in columns if name in uses[task.name]]
+            calls.check(task, mine, alone=not task.gather and len(mine) == len(columns), found=source, faults=faults)

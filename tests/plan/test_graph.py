@@ -243,3 +243,41 @@ def test_a_long_chain_of_tasks_has_a_plan(tmp_path):
     chain = ['[tasks.t0]\nrun = ["true"]\n']
     chain += [f'[tasks.t{at}]\nneeds = ["t{at - 1}"]\nrun = ["true"]\n' for at in range(1, 1500)]
     assert len(planned(tmp_path, *chain)[0]["tasks"]) == 1500
+
+
+INCLUDED = '[code]\ninclude = ["*.py"]\n'
+FUNCTION = '[tasks.f]\npython = "m:f"\n'
+
+
+def function(tmp_path, *sections):
+    (tmp_path / "m.py").write_text("def f(**more): pass\ndef g(**more): pass\n")
+    return planned(tmp_path, INCLUDED, AXES, *sections)[0]
+
+
+def test_a_function_depends_on_all_parameters(tmp_path):
+    plan = function(tmp_path, FUNCTION)
+    assert (task(plan, "f")["uses"], counts(plan)) == (["a", "b"], {"f": 6})
+
+
+def test_a_function_depends_on_those_it_lists(tmp_path):
+    assert counts(function(tmp_path, FUNCTION, 'parameters = ["b"]\n')) == {"f": 2}
+
+
+def test_a_function_that_lists_none_runs_once(tmp_path):
+    assert counts(function(tmp_path, FUNCTION, "parameters = []\n")) == {"f": 1}
+
+
+def test_a_function_that_gathers_runs_once(tmp_path):
+    all_of_them = '[tasks.all]\ngather = "f"\npython = "m:g"\n'
+    assert counts(function(tmp_path, FUNCTION, all_of_them)) == {"f": 6, "all": 1}
+
+
+def test_a_functions_entry_has_its_name_and_its_result_and_no_words(tmp_path):
+    entry = task(function(tmp_path, FUNCTION), "f")
+    assert (entry["python"], entry["words"], entry["shell"]) == ("m:f", [], False)
+    assert (entry["outputs"], entry["metrics"]) == ({"result": "result"}, "metrics.json")
+
+
+def test_another_function_of_the_same_file_has_another_digest(tmp_path):
+    digests = {task(function(tmp_path, FUNCTION.replace(":f", name)), "f")["digest"] for name in (":f", ":g")}
+    assert len(digests) == 2

@@ -14,24 +14,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sciflow.bundle import emit
 from sciflow.bundle.seal import Key
+from sciflow.containers import host
 from sciflow.plan.lock import Lock, LockedFile, LockedInput
 from sciflow.runner import facts, names, points, records
 
 TIMEOUT_S = 60
-HOST = {
-    "engine": "host",
-    "isolation": "none",
-    "image": None,
-    "needs": [],
-    "probe": None,
-    "present": None,
-    "pull": None,
-    "load": None,
-    "enter": ["env", "-i", "PATH={path}"],
-    "enter_shared_network": None,
-    "stop": None,
-    "paths": None,
-}
+HOST = host.box(None)
 NOW = {
     "policy": "now",
     "opens": 0,
@@ -57,6 +45,7 @@ def task(name, words, **more):
         "outputs": {},
         "metrics": "",
         "environment": {},
+        "python": "",
     }
     entry["words"] = (
         [[words] if isinstance(words, str) else words]

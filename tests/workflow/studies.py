@@ -50,6 +50,11 @@ resources = { cpus = 4, memory = "8 GiB", gpus = 1, time = "1h30m" }
 gather = "train"
 run = ["python3", "summary.py", "{train.records}"]
 
+[tasks.judge]
+needs = ["train"]
+python = "study:judge"
+outputs = { curve = "curve.csv" }
+
 [results.metrics]
 accuracy = { goal = "maximize", unit = "1", require = "> 0.5", tolerance = 1e-9 }
 
@@ -90,6 +95,7 @@ def full(folder: Path):
     """Return the workflow above, read from a folder that holds its input."""
     (folder / "data").mkdir()
     (folder / "data" / "reads.fq").write_text("ACGT\n")
+    (folder / "study.py").write_text("def judge(train, kernel, *, seed): ...\n")
     file = folder / "workflow.toml"
     file.write_text(FULL)
     return load.read(file)

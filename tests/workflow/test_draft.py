@@ -24,3 +24,22 @@ def test_parameters_keep_their_order_though_one_has_a_unit():
 def test_an_empty_list_of_parameters_is_kept():
     workflow = small("[tasks.two]\nrun = ['x']\nparameters = []\n")
     assert load.parse(draft.write(workflow), file=Path("w.toml")).tasks[1].parameters == ()
+
+
+def test_a_function_is_written_without_what_every_function_has(tmp_path):
+    (tmp_path / "m.py").write_text("def f(): pass\n")
+    text = (
+        'format = 1\n\n[workflow]\nname = "x"\n\n[code]\ninclude = [\n    "m.py",\n]\n\n'
+        '[tasks.t]\npython = "m:f"\nparameters = []\n\n[tasks.t.outputs]\nmodel = "m.bin"\n'
+    )
+    workflow = load.parse(text, file=tmp_path / "w.toml")
+    again = draft.write(workflow)
+    assert ("result" in again, "metrics" in again) == (False, False)
+    assert load.parse(again, file=tmp_path / "w.toml") == workflow
+
+
+def test_a_functions_own_name_for_its_metrics_is_kept(tmp_path):
+    (tmp_path / "m.py").write_text("def f(): pass\n")
+    text = 'format = 1\n[workflow]\nname = "x"\n[code]\ninclude = ["m.py"]\n[tasks.t]\npython = "m:f"\nmetrics = "y.json"\n'
+    workflow = load.parse(text, file=tmp_path / "w.toml")
+    assert load.parse(draft.write(workflow), file=tmp_path / "w.toml") == workflow

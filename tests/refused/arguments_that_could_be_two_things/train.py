@@ -1,0 +1,2 @@
+def main(data, clean_up):
+    return data, clean_up

@@ -1,0 +1,9 @@
+def main():
+    def inner():
+        pass
+
+    inner()
+
+
+async def later():
+    pass
