@@ -71,8 +71,9 @@ def plain(value: object, what: str) -> Any:
         return {str(key): plain(item, f"{what}, `{key}`") for key, item in value.items()}
     if isinstance(value, (Sequence, range)) and not isinstance(value, (bytes, bytearray)):
         return [plain(item, what) for item in value]
-    if hasattr(value, "tolist"):  # numpy's arrays and numbers, polars' and pandas' columns
-        return plain(value.tolist(), what)
+    for listed in ("tolist", "to_list"):  # numpy's arrays and numbers, pandas' and polars' columns
+        if hasattr(value, listed):
+            return plain(getattr(value, listed)(), what)
     if hasattr(value, "__fspath__"):
         return str(value)
     hint = (
