@@ -239,9 +239,9 @@ class Results:
 
         for name, value in parameters.items():
             wanted = _comparable(value, table.kind(frame, name))
-            frame = frame.filter(frame[name].is_null() if value is None else frame[name] == wanted)
             if wanted is None and value is not None:
                 return frame.clear()
+            frame = frame.filter(frame[name].is_null() if value is None else frame[name] == wanted)
         return frame
 
     def _said(self, parameters: Mapping[str, Any]) -> str:
@@ -269,7 +269,7 @@ def _comparable(value: Any, kind: str) -> Any:
     if not isinstance(value, (int, float)):
         return None
     if kind == "int":
-        return int(value) if value == int(value) else None
+        return int(value) if value % 1 == 0 else None
     return float(value)
 
 
