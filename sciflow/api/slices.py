@@ -12,9 +12,13 @@ import symtable
 import sys
 import textwrap
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from sciflow.api import imports
 from sciflow.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MARK = "# Made by sciflow of functions that stood in a program: change them there, not here.\n"
 MAX_LITERAL = 1_000_000
@@ -73,7 +77,7 @@ class Slice:
         if free:
             names = ", ".join(f"`{one}`" for one in free)
             raise UsageError(f"{self._for} names `{name}`, which closes over {names}", hint=CANNOT)
-        text = source(inner)
+        text = source(inner, _cells(scope))
         if text is None:
             raise UsageError(
                 f"{self._for} cannot travel: there is no source of `{name}`",
@@ -81,87 +85,79 @@ class Slice:
             )
         parsed = ast.parse(text)
         own = getattr(parsed.body[0], "name", name)
+        if any(isinstance(node, ast.ImportFrom) and node.level for node in ast.walk(parsed)):
+            raise UsageError(
+                f"{self._for} cannot travel: `{name}` imports from its own package by dots",
+                hint="write the import with the package's name",
+            )
         hard, soft = needs(parsed)
         for one in hard:
             if one in scope and one != own:
-                self._value(one, scope[one], scope, attributes(parsed, one))
-        for one in soft:
-            if one in scope and one not in self._taken and isinstance(scope[one], (ModuleType, type)):
-                self._import(one, scope[one], scope, ())
+                self._value(one, scope[one], scope, _file(inner), attributes(parsed, one))
+        for one in soft:  # where nothing can be imported, nothing is lost: no annotation is evaluated
+            if one in scope and one not in self._taken and not _own(scope[one], scope):
+                self._import(one, scope[one], scope, _file(inner), ())
         self._parts[own] = text
         if own != name:
             self._parts[name] = f"{name} = {own}"
 
-    def _value(self, name: str, value: Any, scope: Scope, used: tuple[str, ...]) -> None:
-        """Take in what a global name stands for: an import, a definition of the program, or a constant."""
-        inner = inspect.unwrap(value) if callable(value) else value
-        own = isinstance(inner, (FunctionType, type)) and inner.__module__ == scope.get("__name__")
-        if own:
+    def _value(self, name: str, value: Any, scope: Scope, file: str, used: tuple[str, ...]) -> None:
+        """Take in what a global name stands for: a definition of the program, a constant, or an import."""
+        text = literal(value)
+        if _own(value, scope):
             self._define(name, value, scope)
-        elif not self._import(name, value, scope, used):
-            text = literal(value)
-            if text is None or len(text) > MAX_LITERAL:
-                what = f"a {type(value).__name__}" if text is None else "a very long constant"
-                raise UsageError(
-                    f"{self._for} names `{name}`, {what} of the program, and that cannot travel", hint=CANNOT
-                )
+        elif text is not None and len(text) <= MAX_LITERAL:
             if self._take(name, value):
                 self._parts[name] = f"{name} = {text}"
+        elif text is not None or not self._import(name, value, scope, file, used):
+            what = f"a {type(value).__name__}" if text is None else "a very long constant"
+            raise UsageError(f"{self._for} names `{name}`, {what} of the program, and that cannot travel", hint=CANNOT)
 
-    def _import(self, name: str, value: Any, scope: Scope, used: tuple[str, ...]) -> bool:
-        """Write the import that gives a name its value, and say whether there is one."""
-        found = _module(name, value, used) if isinstance(value, ModuleType) else _from(name, value, scope)
-        if not found and literal(value) is None:
-            found = [line for line in (_written_import(name, scope),) if line]
+    def _import(self, name: str, value: Any, scope: Scope, file: str, used: tuple[str, ...]) -> bool:
+        """Write the imports that give a name its value, as the program has them if it does; say whether there are."""
+        found = imports.written(name, value, _texts(file, scope), str(scope.get("__package__") or ""))
+        if not found:
+            found = imports.of_module(name, value) if isinstance(value, ModuleType) else imports.of_value(name, value)
+        if found and isinstance(value, ModuleType):
+            inner = (f"{value.__name__}.{one}" for one in used)
+            found += [f"import {one}" for one in inner if isinstance(sys.modules.get(one), ModuleType)]
         if found and self._take(name, value):
             self._imports.update(found)
         return bool(found)
 
 
-def _module(name: str, value: ModuleType, used: tuple[str, ...]) -> list[str]:
-    """Return the imports of a module, and of those of its own modules that are used as its attributes."""
-    if value.__name__ == "__main__":
-        return []
-    plain = value.__name__ == name
-    inner = (f"{value.__name__}.{one}" for one in used)
-    return [
-        f"import {value.__name__}" if plain else f"import {value.__name__} as {name}",
-        *(f"import {one}" for one in inner if isinstance(sys.modules.get(one), ModuleType)),
-    ]
+def _own(value: Any, scope: Scope) -> bool:
+    """Say whether a value is a function or class that the program itself defines."""
+    inner = inspect.unwrap(value) if callable(value) else value
+    return isinstance(inner, (FunctionType, type)) and inner.__module__ == scope.get("__name__")
 
 
-def _from(name: str, value: Any, scope: Scope) -> list[str]:
-    """Return the import of something that knows its own module and name there."""
-    module, called = getattr(value, "__module__", None), getattr(value, "__name__", None)
-    if not isinstance(module, str) or not isinstance(called, str) or module in ("__main__", scope.get("__name__")):
-        return []
-    if getattr(sys.modules.get(module), called, None) is not value:
-        return []
-    return [f"from {module} import {called}" + ("" if called == name else f" as {name}")]
+def _file(value: Any) -> str:
+    """Return the file that a function says it stands in; empty for a class, which does not say."""
+    return value.__code__.co_filename if isinstance(value, FunctionType) else ""
 
 
-def _written_import(name: str, scope: Scope) -> str:
-    """Return the program's own `from … import` of a name whose value does not say where it comes from, or nothing."""
-    file = scope.get("__file__")
-    try:
-        with open(str(file), "rb") as stream:  # noqa: PTH123  whatever the program calls its file
-            tree = ast.parse(stream.read())
-    except (OSError, ValueError, SyntaxError):
-        return ""
-    for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and not node.level:
-            for alias in node.names:
-                if (alias.asname or alias.name) == name:
-                    return ast.unparse(ast.ImportFrom(module=node.module, names=[alias], level=0))
-    return ""
+def _texts(file: str, scope: Scope) -> list[str]:
+    """Return the texts in which a program's imports stand: its file, and the cells of a notebook so far."""
+    texts = [_program(str(scope.get("__file__") or file or "<string>")), _program(file), *_cells(scope)]
+    return [text for text in texts if text]
 
 
-def source(value: Any) -> str | None:
-    """Return the source of a function or class as it would stand at the top level, or nothing where there is none."""
+def _cells(scope: Scope) -> list[str]:
+    """Return the cells of a notebook that have been run, the last first; IPython keeps them under this name."""
+    cells = scope.get("In")
+    return [cell for cell in reversed(cells) if isinstance(cell, str)] if isinstance(cells, list) else []
+
+
+def source(value: Any, cells: Sequence[str] = ()) -> str | None:
+    """Return the source of a function or class as it would stand at the top level, or nothing where there is none.
+
+    A class may also be looked for in the `cells` of a notebook, the last first: it does not say where it stands.
+    """
     try:
         text = inspect.getsource(value)
     except (OSError, TypeError):
-        text = _from_program(value) or ""
+        text = _from_program(value, cells) or ""
     if not text.strip():
         return None
     if not text[0].isspace():
@@ -176,16 +172,15 @@ def source(value: Any) -> str | None:
     return shifted if same else ast.unparse(inner) + "\n"
 
 
-def _from_program(value: Any) -> str | None:
+def _from_program(value: Any, cells: Sequence[str]) -> str | None:
     """Return the source of what stands where `inspect` does not look: `python -c`, `python - < FILE`, a notebook."""
     if inspect.isclass(value):
         files = {one.__code__.co_filename for one in vars(value).values() if isinstance(one, FunctionType)}
         files |= {"<string>", "<stdin>"} if value.__module__ == "__main__" else set()
     else:
         files = {value.__code__.co_filename}
-    for file in sorted(files):
-        text = _program(file)
-        for node in reversed(list(ast.walk(ast.parse(text)))):
+    for text in [*(_program(file) for file in sorted(files)), *(cells if inspect.isclass(value) else ())]:
+        for node in reversed(list(imports.nodes(text))):
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == value.__name__:
                 first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
                 if inspect.isclass(value) or first == value.__code__.co_firstlineno:

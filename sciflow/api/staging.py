@@ -38,6 +38,8 @@ def write(made: Made, folder: Path, *, copy: Callable[[str, str], object] = shut
     file is in the way and is another, SurroundingsError where the folder cannot be written.
     """
     texts = {names.WORKFLOW: made.text, **made.written}
+    for path in sorted(texts.keys() & made.copied.keys()):
+        raise UsageError(f"`{made.copied[path]}` would stand where sciflow writes `{path}`", hint="rename that file")
     for path, text in texts.items():
         free(folder / path, text.encode())
     for path, source in made.copied.items():

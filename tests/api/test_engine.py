@@ -1,14 +1,16 @@
 """An engine: what it waits for, what it refuses, what it runs with less; and a run that fails."""
 
 import datetime as dt
-import shutil
+import os
 import sys
 from zoneinfo import ZoneInfo
 
 import pytest
 
 import sciflow
+from sciflow.api.clock import SystemClock
 from sciflow.errors import IncompleteError, SurroundingsError, UsageError, WorkflowError
+from tests.conftest import missing
 
 CODE = 'import json\njson.dump({"one": 1}, open("metrics.json", "w"))\n'
 NIGHTS = {"preferred_hours": "22:00-08:00", "weekend_preferred": True}
@@ -219,7 +221,43 @@ def test_a_container_engine_without_an_image_is_refused(study, backend):
         ran(study(), at("2026-11-17 10:00"), backend=backend)
 
 
-@pytest.mark.skipif(shutil.which("sbatch") is not None, reason="Slurm is here, and would take the job")
+@pytest.mark.skipif(not missing("slurm"), reason="Slurm is here, and would take the job")
 def test_without_slurm_that_backend_says_what_is_missing(study):
     with pytest.raises(SurroundingsError, match="sbatch"):
         ran(study(), at("2026-11-17 10:00"), backend="slurm")
+
+
+QUEUE = """\
+#!/bin/sh
+# A queue of one: the job begins when it is submitted, and is in the queue for the first two times that it is asked.
+case $(basename "$0") in
+sbatch) for last; do :; done; "$last" >&2 & echo "7;here" ;;
+squeue) [ -e "{folder}/asked" ] && exit 0; mv "{folder}/ask" "{folder}/asked"; echo "7 RUNNING" ;;
+esac
+"""
+
+
+@pytest.fixture
+def queue(tmp_path, monkeypatch):
+    """Put two programs on the path that take jobs as Slurm's do."""
+    folder = tmp_path / "queue"
+    folder.mkdir()
+    (folder / "ask").write_text("")
+    for name in ("sbatch", "squeue"):
+        (folder / name).write_text(QUEUE.format(folder=folder))
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+def test_on_slurm_it_submits_and_waits_until_the_queue_has_nothing_of_it(study, queue):
+    told = Told()
+    results = sciflow.Engine(backend="slurm", say=told, clock=Soon()).execute_parameter_sweep(study())
+    assert "submitted as job 7" in told
+    assert results.table["one"].to_list() == [1]
+
+
+class Soon(SystemClock):
+    """A clock whose naps last a second: long enough for the job of a test to end."""
+
+    def sleep(self, seconds):
+        super().sleep(min(seconds, 1.0) * 3)

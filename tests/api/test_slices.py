@@ -8,6 +8,7 @@ import random
 import sys
 import types
 from dataclasses import dataclass
+from typing import ClassVar as Named
 
 import pytest
 
@@ -98,7 +99,7 @@ def shadowing(RATE):  # noqa: N803  the same name on purpose
     return RATE
 
 
-def annotated(x: Point) -> random.Random:
+def annotated(x: Point, y: Named) -> random.Random:
     return x
 
 
@@ -144,7 +145,7 @@ def test_an_argument_hides_a_constant_of_its_name():
 
 def test_an_annotation_brings_imports_but_no_code():
     text = sliced(annotated)
-    assert "import random" in text
+    assert "from typing import ClassVar as Named\nimport random\n" in text
     assert "class Point" not in text
 
 
@@ -197,11 +198,30 @@ def test_functions_and_classes_of_a_notebook_travel():
     assert run(sliced(notebook.task)).task() == 2
 
 
+def test_a_class_without_methods_is_found_in_the_last_cell_that_has_it():
+    notebook = types.ModuleType("__main__")
+    notebook.In = ["%magic\nclass A:\n    k = 1\n", "class A:\n    k = 2\n", "x = A\n"]
+    exec("class A:\n    k = 2\n", vars(notebook))  # noqa: S102  what a notebook does
+    cell(notebook, "<cell 3>", "def task():\n    return A.k\n")
+    assert run(sliced(notebook.task)).task() == 2
+
+
 def test_a_function_without_source_is_named():
     module = types.ModuleType("__main__")
     exec("def lost():\n    return 1\n", vars(module))  # noqa: S102  what has no source
     with pytest.raises(UsageError, match="there is no source of `lost`"):
         sliced(module.lost)
+
+
+def dotted():
+    from . import test_sample
+
+    return test_sample
+
+
+def test_an_import_by_dots_is_refused():
+    with pytest.raises(UsageError, match="`dotted` imports from its own package by dots"):
+        sliced(dotted)
 
 
 def test_the_source_of_an_inner_function_is_shifted():
@@ -262,7 +282,7 @@ def test_a_program_read_from_a_pipe_has_no_source_and_says_so(told, python):
 
 def test_the_imports_of_a_slice_are_written_out(told):
     assert "['helper.py']" in told
-    assert "from helper import h\nimport helper as other\nimport os\nimport os.path\n" in told
+    assert "from helper import h\nimport helper as other\nimport os.path\n" in told
 
 
 @pytest.mark.parametrize(

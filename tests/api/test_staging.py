@@ -46,6 +46,12 @@ def test_somebody_s_own_file_is_left_alone(made, tmp_path, name):
     assert [path.name for path in (tmp_path / "to").iterdir()] == [name]
 
 
+def test_a_file_that_would_stand_where_the_workflow_goes_is_refused(made, tmp_path):
+    both = staging.Made(text=made.text, written={}, copied={"workflow.toml": made.copied["study.py"]})
+    with pytest.raises(UsageError, match=r"study\.py` would stand where sciflow writes `workflow\.toml`"):
+        staging.write(both, tmp_path / "to")
+
+
 def test_a_folder_in_the_way_is_named(made, tmp_path):
     (tmp_path / "to" / "workflow.toml").mkdir(parents=True)
     with pytest.raises(UsageError, match=r"workflow\.toml` is in the way"):
