@@ -99,12 +99,16 @@ def run(
     jobs: int | None = None,
     now: bool = False,
     failed: bool = False,
+    degrade: bool = False,
+    programs: str | None = None,
     points: Sequence[int] = (),
     say: Say = silent,
 ) -> tuple[Path, int]:
     """Run what remains of a bundle here; return the run's folder and the runner's exit code (0 done, 5 incomplete, …).
 
-    The runner of the bundle itself does the work, in a process of its own; it talks on standard error.
+    The runner of the bundle itself does the work, in a process of its own; it talks on standard error. With `degrade`,
+    tasks that ask for more than is here run with what is here, and the records say so. `programs` is a PATH for the
+    host engine, instead of this process's own.
     """
     from sciflow.bundle import folder
 
@@ -125,8 +129,9 @@ def run(
         chosen,
     ]
     words += [*(["-j", str(jobs)] if jobs else []), *(["--now"] if now else []), *(["--failed"] if failed else [])]
-    words += [word for point in points for word in ("--point", str(point))]
-    process = subprocess.Popen(words, stdin=subprocess.DEVNULL)
+    words += [*(["--degrade"] if degrade else []), *(word for point in points for word in ("--point", str(point)))]
+    environment = {**os.environ, "PATH": programs} if programs else None
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, env=environment)
     while True:
         try:
             return place, process.wait()

@@ -113,6 +113,7 @@ def _compile(file: Path, *, say: Callable[[str], None], **options: Any) -> tuple
 @click.option("--now", is_flag=True, help="Start now, whatever the schedule says.")
 @click.option("--failed", is_flag=True, help="Run again what has failed.")
 @click.option("--sweep", metavar="NAME", help="Of a workflow file with several: the one to run.")
+@click.option("--degrade", is_flag=True, help="Run also what asks for more than is here, with what is here.")
 @click.option(
     "--point",
     "points",
@@ -131,6 +132,7 @@ def run(
     sweep: str | None,
     now: bool,
     failed: bool,
+    degrade: bool,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -143,7 +145,9 @@ def run(
     if target.is_file():
         (made,) = _compile(target, sweeps=[sweep] if sweep else [], alone=True, say=say)
         bundle = made.path
-    place, code = api.run(bundle, run_name, engine=engine, jobs=jobs, now=now, failed=failed, points=points, say=say)
+    place, code = api.run(
+        bundle, run_name, engine=engine, jobs=jobs, now=now, failed=failed, degrade=degrade, points=points, say=say
+    )
     answer({"run": str(place), "bundle": str(bundle), "code": code}, str(place), as_json=as_json)
     return code
 

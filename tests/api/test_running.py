@@ -1,6 +1,8 @@
 """Bundles started and looked at by the api: run, logs, fetch, carry, submit."""
 
+import os
 import shutil
+import sys
 
 import pytest
 
@@ -93,3 +95,31 @@ def test_carry_leaves_a_bundle_without_an_image_as_it_is(tmp_path):
 def test_submit_says_what_is_missing_where_there_is_no_slurm(tmp_path):
     with pytest.raises(SurroundingsError, match="sbatch"):
         api.submit(small.compiled(tmp_path))
+
+
+GREEDY = ("[tasks.total]\n", "[tasks.total]\nresources = { cpus = 4096 }\n")
+
+
+def test_a_step_too_large_for_this_machine_is_refused(tmp_path):
+    bundle = small.compiled(tmp_path, GREEDY)
+    assert api.run(bundle, engine="host")[1] == names.EXIT_SURROUNDINGS
+
+
+def test_a_step_too_large_runs_with_what_is_here_where_that_is_asked(tmp_path):
+    bundle = small.compiled(tmp_path, GREEDY)
+    assert api.run(bundle, engine="host", degrade=True)[1] == names.EXIT_OK
+
+
+def test_the_host_finds_programs_where_it_is_told_to(tmp_path):
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    (folder / "greet").write_text("#!/bin/sh\necho hello\n")
+    (folder / "greet").chmod(0o755)
+    bundle = small.compiled(
+        tmp_path,
+        (f'["{sys.executable}", "t.py", "total"', '["greet", "total"'),
+        ("outputs = { sum", "# outputs = { sum"),
+        (', "{outputs.sum}"', ""),
+    )
+    assert api.run(bundle, engine="host", programs=f"{folder}{os.pathsep}{os.environ['PATH']}")[1] == names.EXIT_OK
+    assert api.logs(bundle, "total/0")[0]["stdout"] == "hello\n"

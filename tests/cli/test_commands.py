@@ -335,3 +335,11 @@ def test_a_disk_that_refuses_is_the_surroundings_fault(tmp_path):
     (bundle / "runs" / "main" / "results.csv").mkdir()
     found = small.sciflow("collect", bundle)
     assert (found.returncode, "Traceback" in found.stderr) == (3, False)
+
+
+def test_run_refuses_a_step_too_large_and_runs_it_degraded_when_told(say, tmp_path):
+    bundle = small.compiled(tmp_path, ("[tasks.total]\n", "[tasks.total]\nresources = { cpus = 4096 }\n"))
+    refused = say("run", bundle, "--engine", "host")
+    assert (refused.returncode, "cannot run on this machine" in refused.stderr) == (3, True)
+    degraded = say("run", bundle, "--engine", "host", "--degrade")
+    assert (degraded.returncode, "less is here than was asked for" in degraded.stderr) == (0, True)
