@@ -47,19 +47,26 @@ class Compiled:
     key_made: bool
 
 
-def check(file: Path) -> tuple[Checked, ...]:
-    """Read a workflow whole and measure each of its sweeps; nothing is resolved, built or written.
+def check(file: Path, *, sweep: str = "") -> Checked:
+    """Read a workflow whole and measure one of its sweeps: the only one, or the named one. Raises as `check_all`."""
+    (found,) = check_all(file, sweeps=[sweep] if sweep else [], alone=True)
+    return found
 
-    Raises WorkflowError.
+
+def check_all(file: Path, *, sweeps: Sequence[str] = (), alone: bool = False) -> tuple[Checked, ...]:
+    """Read a workflow whole and measure its sweeps (all, or those named); nothing is resolved, built or written.
+
+    `alone`: refuse more than one sweep. Raises WorkflowError, UsageError.
     """
     from sciflow.plan import lock
 
-    workflow = _read(file)
+    workflow = read(file)
     pinned = lock.files(workflow, file.parent)
-    return tuple(_measured(workflow, sweep, pinned) for sweep in workflow.sweeps)
+    return tuple(_measured(workflow, sweep, pinned) for sweep in _chosen(workflow, sweeps, alone=alone))
 
 
-def _read(file: Path) -> Workflow:
+def read(file: Path) -> Workflow:
+    """Return the workflow of a file. Raises WorkflowError with all its faults."""
     from sciflow.workflow import load
 
     def parquet(path: Path) -> Mapping[str, Sequence[Any]]:
@@ -153,7 +160,7 @@ def compile_all(
     from sciflow.bundle import emit, seal
     from sciflow.plan import graph
 
-    workflow = _read(file)
+    workflow = read(file)
     graph.uses(workflow)  # its faults are the file's, and come before anything is resolved
     chosen = _chosen(workflow, sweeps, alone=alone)
     signer, made = seal.own(key)

@@ -50,9 +50,7 @@ class Workflow:
     @classmethod
     def load(cls, path: str | Path) -> Workflow:
         """Read a workflow file. Raises WorkflowError with all its faults."""
-        from sciflow.workflow import load
-
-        return cls(Path(path), load.read(Path(path)))
+        return cls(Path(path), making.read(Path(path)))
 
     @property
     def name(self) -> str:
@@ -68,9 +66,9 @@ class Workflow:
         """Show it in a notebook: the file."""
         return f"<details><summary>{escape(repr(self))}</summary><pre>{escape(self.to_toml())}</pre></details>"
 
-    def check(self) -> making.Checked:
-        """Return its size. Raises WorkflowError."""
-        return making.check(self.file)
+    def check(self, sweep: str = "") -> making.Checked:
+        """Return the size of its sweep, or of the named one. Raises WorkflowError, UsageError."""
+        return making.check(self.file, sweep=sweep)
 
     def compile(self, into: str | Path | None = None, **words: Any) -> Bundle:
         """Compile it, as `sciflow compile` does, into a folder (`bundles` beside the file, if left out)."""

@@ -40,7 +40,7 @@ def check(file: Path, *, as_json: bool, quiet: bool) -> None:
 
     Example: sciflow check workflow.toml
     """
-    found = api.check(file)
+    found = api.check_all(file)
     say = talk(quiet=quiet)
     for one in found:
         say(f"{one.name}: {one.points} points" + (f", {one.doubles} more had stood before" if one.doubles else ""))
