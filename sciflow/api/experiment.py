@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciflow.api import making, portable, spoken, staging
+from sciflow.api import making, measuring, portable, spoken, staging
 from sciflow.errors import UsageError
 from sciflow.workflow import draft
 from sciflow.workflow.faults import likely
@@ -241,10 +241,10 @@ class ExperimentalWorkflow:
         """Write `workflow.toml` into a folder, with the code and the inputs it needs; return the file."""
         return staging.write(self._made(), Path(folder))
 
-    def check(self) -> making.Checked:
+    def check(self) -> measuring.Checked:
         """Check it whole, and return its size. Raises WorkflowError with all faults."""
         with staging.staged(self._made()) as file:
-            return making.check(file)
+            return measuring.check(file)
 
     def compile(self, into: str | Path = BUNDLES, **words: Any) -> Bundle:
         """Compile it into a bundle below a folder, as `sciflow compile` does; `words` are those of `api.compile`.

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciflow.api import judging, making, running, staging, whole
+from sciflow.api import judging, making, measuring, running, staging, whole
 from sciflow.errors import BundleError, SciflowError, SurroundingsError, UsageError
 from sciflow.runner import names
 
@@ -66,9 +66,9 @@ class Workflow:
         """Show it in a notebook: the file."""
         return f"<details><summary>{escape(repr(self))}</summary><pre>{escape(self.to_toml())}</pre></details>"
 
-    def check(self, sweep: str = "") -> making.Checked:
+    def check(self, sweep: str = "") -> measuring.Checked:
         """Return the size of its sweep, or of the named one. Raises WorkflowError, UsageError."""
-        return making.check(self.file, sweep=sweep)
+        return measuring.check(self.file, sweep=sweep)
 
     def compile(self, into: str | Path | None = None, **words: Any) -> Bundle:
         """Compile it, as `sciflow compile` does, into a folder (`bundles` beside the file, if left out)."""

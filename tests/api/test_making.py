@@ -14,36 +14,36 @@ from tests import small
 def test_check_counts_points_and_steps_and_writes_nothing(tmp_path):
     file = small.write(tmp_path)
     before = small.contents(tmp_path)
-    (found,) = api.check(file)
+    found = api.check(file)
     assert (found.points, dict(found.steps)) == (4, {"prepare": 1, "train": 4, "total": 1})
     assert small.contents(tmp_path) == before
 
 
 def test_check_adds_up_what_steps_may_use(tmp_path):
     resources = 'metrics = "metrics.json"\nresources = { cpus = 2, gpus = 1, memory = "3 GiB", time = "2h" }'
-    (found,) = api.check(small.write(tmp_path, ('metrics = "metrics.json"', resources)))
+    found = api.check(small.write(tmp_path, ('metrics = "metrics.json"', resources)))
     assert (found.cpu_hours, found.gpu_hours) == (4 * 2 * 2 + 2 * 1, 4 * 2)
     assert (found.longest_path_s, found.peak_memory_mib) == (3600 + 7200 + 3600, 3072)
 
 
 def test_check_measures_the_inputs(tmp_path):
-    assert [found.input_bytes for found in api.check(small.write(tmp_path))] == [3]
+    assert api.check(small.write(tmp_path)).input_bytes == 3
 
 
 def test_check_measures_each_sweep(tmp_path):
-    found = api.check(small.several(tmp_path))
+    found = api.check_all(small.several(tmp_path))
     assert [(one.name, one.points) for one in found] == [("small-slow", 2), ("small-fast", 1)]
 
 
 def test_check_counts_what_had_stood_before(tmp_path):
     blocks = "[sweep]\nblocks = [{ where = 'size == 1' }, { where = 'rate == 1.0' }]\n[tasks.prepare]"
-    (found,) = api.check(small.write(tmp_path, ("[tasks.prepare]", blocks)))
+    found = api.check(small.write(tmp_path, ("[tasks.prepare]", blocks)))
     assert (found.points, found.doubles) == (3, 1)
 
 
 def test_check_reads_values_from_parquet(tmp_path):
     pl.DataFrame({"size": [1, 2, 3]}).write_parquet(tmp_path / "design.parquet")
-    (found,) = api.check(small.write(tmp_path, ("size = [1, 2]", 'size = { from = "design.parquet" }')))
+    found = api.check(small.write(tmp_path, ("size = [1, 2]", 'size = { from = "design.parquet" }')))
     assert found.points == 6
 
 
@@ -170,7 +170,7 @@ def test_a_point_without_a_value_leaves_nothing(tmp_path):
 
 
 def test_init_writes_a_study_that_checks(tmp_path):
-    (found,) = api.check(api.init(tmp_path / "study") / "workflow.toml")
+    found = api.check(api.init(tmp_path / "study") / "workflow.toml")
     assert found.points > 1
 
 
