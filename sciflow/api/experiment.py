@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciflow.api import making, measuring, portable, spoken, staging
+from sciflow.api import making, measuring, portable, running, spoken, staging
 from sciflow.errors import UsageError
 from sciflow.workflow import draft
 from sciflow.workflow.faults import likely
@@ -263,7 +263,7 @@ class ExperimentalWorkflow:
             made = making.compile(file, into=place, **words)
             if pinned:
                 shutil.copyfile(file.with_name(names.LOCK), kept)
-        return Bundle.open(made.path)
+        return Bundle.of(made, words.get("say", running.silent))
 
     def run(self, **words: Any) -> Results:
         """Compile it and run all of it here; `words` are those of `Engine`."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciflow.api import judging, spoken
+from sciflow.api import judging, running, spoken
 from sciflow.api.found import Results
 from sciflow.errors import SurroundingsError, UsageError
 from sciflow.runner import names
@@ -77,6 +77,8 @@ class Package:
 
     name: str
     results: Results
+    carry: bool = False
+    """Whether the image comes along, so that nothing has to be fetched to reproduce it."""
 
     def export(self, folder: str | Path, format: str = "dir") -> Path:  # noqa: A002  a word of the published API
         """Write `<folder>/<name>/` (or `<folder>/<name>.tar.gz`), and return its path.
@@ -127,6 +129,8 @@ class Package:
             ignore=lambda at, found: skipped(at, found) if Path(at) == run else set(),
             symlinks=True,
         )
+        if self.carry:
+            running.carry(whole / BUNDLE)
         for name in RESULTS:
             if (run / name).is_dir():
                 shutil.copytree(run / name, whole / name)
@@ -144,14 +148,19 @@ class Package:
         (whole / SUMS).write_text("".join(sums), encoding="utf-8")
 
 
-def create_reproducibility_package(workflow: Any, results: Results, package_name: str) -> Package:
-    """Return the package of a workflow's results. Raises UsageError where the results are another workflow's."""
+def create_reproducibility_package(
+    workflow: Any, results: Results, package_name: str, *, carry: bool = False
+) -> Package:
+    """Return the package of a workflow's results; with `carry`, its image comes along.
+
+    Raises UsageError where the results are another workflow's.
+    """
     spoken.name(package_name, "a package", spoken.FILE)
     if not isinstance(results, Results):
         raise UsageError(f"the results are a {type(results).__name__}", hint="give what the engine returned")
     if getattr(workflow, "name", None) != results.bundle.name:
         raise UsageError(f"the results are those of `{results.bundle.name}`, and the workflow is another one")
-    return Package(name=package_name, results=results)
+    return Package(name=package_name, results=results, carry=carry)
 
 
 def commands(run_name: str) -> list[tuple[str, str]]:

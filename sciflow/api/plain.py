@@ -72,7 +72,8 @@ class Workflow:
 
     def compile(self, into: str | Path | None = None, **words: Any) -> Bundle:
         """Compile it, as `sciflow compile` does, into a folder (`bundles` beside the file, if left out)."""
-        return Bundle.open(making.compile(self.file, into=None if into is None else Path(into), **words).path)
+        made = making.compile(self.file, into=None if into is None else Path(into), **words)
+        return Bundle.of(made, words.get("say", running.silent))
 
     def to_toml(self) -> str:
         """Return it as text, put in order: what stands at its default is left out."""
@@ -113,6 +114,13 @@ class Bundle:
     def open(cls, path: str | Path) -> Bundle:
         """Open the bundle in a folder."""
         return cls(Path(path))
+
+    @classmethod
+    def of(cls, made: making.Compiled, say: running.Say) -> Bundle:
+        """Open a bundle that was just compiled; a first key that had to be made for it is worth a word."""
+        if made.key_made:
+            say("made your first key: `sciflow key ls` shows it")
+        return cls(made.path)
 
     @property
     def name(self) -> str:

@@ -68,9 +68,9 @@ class Slice:
 
     def _define(self, name: str, value: Any, scope: Scope) -> None:
         """Take in a function or class of the program by its source, after what it names."""
-        if not self._take(name, value):
-            return
         inner = inspect.unwrap(value)
+        if not self._take(name, inner):
+            return
         if getattr(inner, "__name__", "") == "<lambda>":
             raise UsageError(f"{self._for} names `{name}`, a lambda", hint="define it with `def`")
         free = inner.__code__.co_freevars if isinstance(inner, FunctionType) else ()
@@ -85,6 +85,8 @@ class Slice:
             )
         parsed = ast.parse(text)
         own = getattr(parsed.body[0], "name", name)
+        if own != name:
+            self._take(own, inner)
         if any(isinstance(node, ast.ImportFrom) and node.level for node in ast.walk(parsed)):
             raise UsageError(
                 f"{self._for} cannot travel: `{name}` imports from its own package by dots",

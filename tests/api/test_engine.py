@@ -231,7 +231,7 @@ QUEUE = """\
 #!/bin/sh
 # A queue of one: the job begins when it is submitted, and is in the queue for the first two times that it is asked.
 case $(basename "$0") in
-sbatch) for last; do :; done; "$last" >&2 & echo "7;here" ;;
+sbatch) for last; do :; done; (sleep 2; exec "$last" >&2) & echo "7;here" ;;
 squeue) [ -e "{folder}/asked" ] && exit 0; mv "{folder}/ask" "{folder}/asked"; echo "7 RUNNING" ;;
 esac
 """
@@ -254,6 +254,12 @@ def test_on_slurm_it_submits_and_waits_until_the_queue_has_nothing_of_it(study, 
     results = sciflow.Engine(backend="slurm", say=told, clock=Soon()).execute_parameter_sweep(study())
     assert "submitted as job 7" in told
     assert results.table["one"].to_list() == [1]
+
+
+def test_a_first_key_is_worth_a_word(study):
+    told = ran(study(), at("2026-11-17 10:00"))[2]
+    assert "made your first key: `sciflow key ls` shows it" in told
+    assert not [text for text in ran(study(name="other"), at("2026-11-17 10:00"))[2] if "first key" in text]
 
 
 class Soon(SystemClock):

@@ -98,6 +98,28 @@ def test_a_table_among_lists_keeps_the_order_of_the_axes(workflow):
     assert workflow.check().points == 2 * 2 * 3 * 2
 
 
+def test_a_space_that_is_no_table_is_refused(workflow):
+    with pytest.raises(UsageError, match="a parameter space is a dict, not a list"):
+        workflow.add_parameter_space([1, 2])
+
+
+def test_an_input_said_twice_is_refused(workflow, write):
+    write("x.csv", "1\n")
+    workflow.add_input("x", "x.csv")
+    with pytest.raises(UsageError, match="there is an input `x` already"):
+        workflow.add_input("x", "x.csv")
+
+
+def test_a_design_in_a_file_comes_along(workflow, tmp_path, write):
+    (tmp_path / "design.csv").write_text("lr,depth\n0.1,1\n")
+    workflow.add_parameter_space({"design": {"from": str(tmp_path / "design.csv"), "columns": ["lr", "depth"]}})
+    workflow.add_task("all", score, depends_on=["train"])
+    found = document(workflow)
+    assert found["parameters"]["design"] == {"from": "designs/design/design.csv", "columns": ["lr", "depth"]}
+    assert found["tasks"]["all"]["parameters"] == ["size", "rate", "lr", "depth"]
+    assert (workflow.write_toml("out").parent / "designs" / "design" / "design.csv").read_text() == "lr,depth\n0.1,1\n"
+
+
 @pytest.mark.parametrize("task", ["trian", "other", 3])
 def test_resources_of_a_task_that_is_none_are_refused(workflow, task):
     with pytest.raises(UsageError, match=f"there is no task `{task}`"):

@@ -195,6 +195,21 @@ def test_whatever_goes_wrong_leaves_nothing_behind(results, tmp_path):
     assert not (tmp_path / "a").exists()
 
 
+def test_the_image_comes_along_where_that_is_asked(here, write, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write("tools.sif", "hsqs, and the rest of an image")
+    workflow = sciflow.ExperimentalWorkflow("boxed")
+    workflow.set_image(file="tools.sif")
+    workflow.add_task("true", command=["true"])
+    results = workflow.run(backend="host", say=api.silent)
+    thin = sciflow.create_reproducibility_package(workflow, results, package_name="thin").export("out")
+    fat = sciflow.create_reproducibility_package(workflow, results, package_name="fat", carry=True).export("out")
+    assert not (thin / "bundle" / "carried").exists()
+    (image,) = (fat / "bundle" / "carried" / "sha256").iterdir()
+    assert image.read_text() == "hsqs, and the rest of an image"
+    assert image.name in (fat / "SHA256SUMS").read_text()
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "..", "a b", None])
 def test_a_name_that_no_folder_can_have_is_refused(results, name):
     with pytest.raises(UsageError, match="a package cannot be called"):

@@ -176,6 +176,29 @@ def test_two_things_of_one_name_are_refused():
         found.add("t", helper)
 
 
+def test_two_functions_that_were_both_called_so_are_refused():
+    program = types.ModuleType("__main__")
+    cell(program, "<cell 1>", "def f():\n    return 1\na = f\n")
+    cell(program, "<cell 2>", "def f():\n    return 2\nb = f\ndef task():\n    return a() + b()\n")
+    with pytest.raises(UsageError, match="names `f`, which is two different things"):
+        sliced(program.task)
+
+
+def test_a_function_under_two_names_travels_once():
+    program = types.ModuleType("__main__")
+    cell(program, "<cell 1>", "def f():\n    return 1\na = f\ndef task():\n    return a() + f()\n")
+    text = sliced(program.task)
+    assert (text.count("def f"), run(text).task()) == (1, 2)
+
+
+def test_a_decorated_function_may_be_a_task_and_be_called_by_another():
+    def calls():
+        return task(2)
+
+    text = sliced(task.__wrapped__, calls)
+    assert run(text).calls() == task(2)
+
+
 def test_equal_constants_of_one_name_are_one_thing():
     first, second = types.ModuleType("__main__"), types.ModuleType("__main__")
     found = slices.Slice()
