@@ -81,7 +81,8 @@ def _doubled(asked: Asked, groups: Sequence[Sequence[str]], faults: Faults) -> N
         path = asked.places.get(one.name, ())
         if one.name not in together and not one.draw and (index := axes.doubled(one.values)) is not None:
             at = (*path, index) if isinstance(faults.written(path), list) else path
-            fault = f"parameter `{one.name}`: `{shown(one.values[index])}` stands here for the second time"
+            where = f"in row {index + 1}" if path[-1:] == ("from",) else "here"
+            fault = f"parameter `{one.name}`: `{shown(one.values[index])}` stands {where} for the second time"
             faults.value(at, fault, "each value stands once, unless others turn with it (`zip`)")
     for group in groups:
         rows = list(zip(*(by_name[name].values for name in group), strict=True))
@@ -128,10 +129,12 @@ def _sample(asked: Asked, faults: Faults) -> Sample | None:
     drawn = [one.name for one in asked.parameters if one.draw]
     table = asked.table.get("sample")
     if table is None:
-        for name in drawn:
+        for name in drawn if not _told("sample", faults) else ():
             hint = 'say how often: `sample = { method = "random", points = 100 }` under [sweep]'
             faults.key(("parameters", name), f"parameter `{name}` is drawn, and nothing says how often", hint)
         return None
+    if not {"method", "points"} <= table.keys():
+        return None  # that they are not there has been told
     path = asked.paths["sample"]
     if not drawn and not faults.has(("parameters",)):
         hint = "write one as `uniform`, `loguniform`, `normal`, `integer` or `choice`"
@@ -141,6 +144,11 @@ def _sample(asked: Asked, faults: Faults) -> Sample | None:
         fault = f"`{table['method']}` draws at most {most} parameters together, and these are {len(drawn)}"
         faults.value((*path, "method"), fault, "`latin-hypercube` draws any number")
     return Sample(method=table["method"], points=table["points"], seed=table.get("seed", 0))
+
+
+def _told(key: str, faults: Faults) -> bool:
+    """Say whether a sweep's or a block's own word on this has been refused, so that it is missing here."""
+    return any(where[0] in ("sweep", "sweeps") and where[-1] == key for where, _ in faults.found if where)
 
 
 def _partials(asked: Asked, key: str, faults: Faults) -> tuple[Partial, ...]:

@@ -30,7 +30,8 @@ class PointError(ValueError):
     def __init__(self, use: str, name: str, source: str, error: ExpressionError, at: str) -> None:
         what = {"derive": f"`derive.{name}`", "where": "`where`", "when": f"`{name}.when`"}[use]
         self.text = f"{what} has no value{at}: {error.text}"
-        self.hint = error.hint or "let `where` keep such points away, or write the expression so that it has one there"
+        away = "" if use == "when" else "let `where` keep such points away, or "  # a condition is asked before it
+        self.hint = error.hint or f"{away}write the expression so that it has one there"
         super().__init__(self.text)
         self.use, self.name, self.source, self.offset = use, name, source, error.column
 
