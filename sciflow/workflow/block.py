@@ -67,7 +67,8 @@ def _zip(asked: Asked, faults: Faults) -> tuple[tuple[str, ...], ...]:
             seen.add(name)
         if usable and len({len(by_name[name].values) for name in group}) > 1:
             counts = ", ".join(f"`{name}` has {len(by_name[name].values):,}" for name in group)
-            faults.value(path, f"zipped parameters differ in length: {counts}", "values are taken pair by pair")
+            changed = next((asked.places[name] for name in group if name in asked.own), path)
+            faults.value(changed, f"zipped parameters differ in length: {counts}", "values are taken pair by pair")
         elif usable:
             sound.append(tuple(group))
     return tuple(sound)
@@ -100,10 +101,7 @@ def _whens(asked: Asked, groups: Sequence[Sequence[str]], faults: Faults) -> Non
     turning = [name for group in grid.together(asked.parameters, groups) for name in group]
     derived = [name for name in space.written(faults) if name not in space.names(faults.document.data["parameters"])]
     for one in [one for one in asked.parameters if one.when]:
-        base = asked.places.get(one.name, ("parameters", one.name))
-        path: Keys = next(
-            (at for at in ((*base, "when"), (*base[:-1], "when")) if faults.written(at) == one.when), base
-        )
+        path = when_of(one, asked, faults)
         try:
             reads = expression.names(one.when)
             if found := [name for name in reads if name in derived]:
@@ -125,13 +123,22 @@ def _whens(asked: Asked, groups: Sequence[Sequence[str]], faults: Faults) -> Non
             faults.value(path, fault, "it cannot decide on itself" if itself else f"write `{late[0]}` above it")
 
 
+def when_of(one: Parameter, asked: Asked, faults: Faults) -> Keys:
+    """Return where the condition of a parameter stands: in the block, or where the parameter first does."""
+    base = asked.places.get(one.name, ("parameters", one.name))
+    told = ((*base, "when"), (*base[:-1], "when"), ("parameters", one.name, "when"))
+    return next((at for at in told if faults.written(at) == one.when), base)
+
+
 def _sample(asked: Asked, faults: Faults) -> Sample | None:
     drawn = [one.name for one in asked.parameters if one.draw]
     table = asked.table.get("sample")
     if table is None:
         for name in drawn if not _told("sample", faults) else ():
             hint = 'say how often: `sample = { method = "random", points = 100 }` under [sweep]'
-            faults.key(("parameters", name), f"parameter `{name}` is drawn, and nothing says how often", hint)
+            place = asked.places.get(name, ("parameters", name))
+            place = place[:-1] if place[-2:-1] == (name,) else place
+            faults.key(place, f"parameter `{name}` is drawn, and nothing says how often", hint)
         return None
     if not {"method", "points"} <= table.keys():
         return None  # that they are not there has been told
@@ -165,9 +172,11 @@ def _partials(asked: Asked, key: str, faults: Faults) -> tuple[Partial, ...]:
             elif name in by_name:
                 one = by_name[name]
                 if space.joined([one.kind, axes.KINDS[type(value)]]) != one.kind:
+                    if key == "include":
+                        continue  # told where kinds are joined
                     here = SPOKEN[axes.KINDS[type(value)]]
                     fault = f"`{key}`: {here} stands here, and each value of `{name}` is {SPOKEN[one.kind]}"
-                    faults.value(path, fault)
+                    faults.value(path, fault, "the values of a parameter are of one kind")
                     continue
                 held = axes.of_kind(one.kind, value)
                 if key == "exclude" and held not in one.values and not (one.draw and one.draw.form != "choice"):

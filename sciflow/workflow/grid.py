@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from sciflow.workflow import draw
 from sciflow.workflow.axes import MAX_POINTS
 from sciflow.workflow.expression import AbsentError, Expression, ExpressionError
-from sciflow.workflow.faults import shown
+from sciflow.workflow.faults import LISTED, shown
 from sciflow.workflow.points import Axis, Column, Point, packed
 
 if TYPE_CHECKING:
@@ -273,5 +273,6 @@ def _computed(use: str, name: str, one: Expression, row: Row) -> Value | None:
     except ExpressionError as error:
         if isinstance(error, AbsentError) and use != "where":
             return None  # what comes of a value that is not there is not there either
-        at = ", ".join(f"`{column} = {shown(row[column])}`" for column in one.names if row[column] is not None)
+        there = [name for name in one.names if row[name] is not None] or [name for name in row if row[name] is not None]
+        at = ", ".join(f"`{column} = {shown(row[column])}`" for column in there[:LISTED])
         raise PointError(use, name, one.text, error, f" at {at}" if at else "") from None

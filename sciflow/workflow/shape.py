@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sciflow.workflow.spec import Keys
 
 MAX_INTEGER = 2**63 - 1  # TOML 1.0, Integer: 64-bit signed
+FORMS = {"run", "shell", "python"}  # keys by which a table is a task
 MULTILINE = {"run", "shell"}  # keys of a task whose text may hold line breaks and tabs
 
 KINDS = {
@@ -138,6 +139,8 @@ def _explain(error: Any, path: Keys, faults: Faults) -> Iterator[Keys]:
         known = error.schema.get("properties", {})
         for key in [key for key in error.instance if key not in known]:
             hint = likely(key, known, what=f"keys of {_owner(path)}" if path else "keys here") + _elsewhere(key, path)
+            if not path and isinstance(error.instance[key], dict) and FORMS & error.instance[key].keys():
+                hint = f"a task is `[tasks.{shown(key)}]`"
             faults.key((*path, key), f"unknown key `{shown(key)}` in {_owner(path)}", hint)
             yield (*path, key)
     elif rule == "required":
@@ -152,10 +155,18 @@ def _explain(error: Any, path: Keys, faults: Faults) -> Iterator[Keys]:
         yield (*path, error.instance)
     else:
         hint = _wanted(error.schema, path) if rule in EXPLAINED else ""
+        if rule == "type" and error.validator_value == "object" and isinstance(error.instance, list):
+            doubled = (
+                error.instance
+                and "$comment" not in error.schema
+                and all(isinstance(item, dict) for item in error.instance)
+            )
+            hint = f"write `[{_dotted(path)}]`, in single brackets" if doubled else hint
         if rule == "enum":
             words = [str(word) for word in error.validator_value]
             hint = likely(str(error.instance), words, what="words").replace("the words are", "it may be")
-        at = (*path, _twice(error.instance)) if rule == "uniqueItems" else path
+        twice = _twice(error.instance) if rule == "uniqueItems" else None
+        at: Keys = path if twice is None else (*path, twice)
         faults.value(at, f"`{_dotted(path)}` {SAID.get(rule, _otherwise)(error)}", hint)
         if rule != "uniqueItems" and (rule != "minItems" or path[:2] != ("sweep", "zip")):
             yield path  # those two can be looked at further, so they need not hide other faults
@@ -176,7 +187,7 @@ def _elsewhere(key: str, path: Keys) -> str:
         if key in rule.get("properties", {}):
             return f"; `{key}` stands in `{_owner((*path, name))[1:-1]}`"
     owner = next((name for name, rule in sections.items() if key in rule.get("properties", {})), "")
-    return f"; `{key}` stands in `[{owner}]`" if owner and (owner,) != path[:1] else ""
+    return f"; `{key}` stands in `[{owner}]`" if owner and path != (owner,) else ""
 
 
 def _wanted(rule: dict[str, Any], path: Keys) -> str:
@@ -289,7 +300,7 @@ SAID: dict[str, Callable[[Any], str]] = {
     "minProperties": lambda _: "is empty",
     "uniqueItems": lambda error: f"lists `{shown(error.instance[_twice(error.instance)])}` twice",
 }
-EXPLAINED = {"type", "const", "pattern", "minLength", "minItems", "maxItems", "minProperties"}
+EXPLAINED = {"type", "pattern", "minLength", "minItems", "maxItems", "minProperties"}
 """The rules whose hint is what the schema says is wanted; the message of the others says enough."""
 
 

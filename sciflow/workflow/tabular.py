@@ -36,14 +36,7 @@ def read(file: Path, parquet: Parquet | None = None) -> dict[str, list[Any]]:
     The cells of a CSV's column are numbers or truths where all of them can be, else texts.
     """
     try:
-        if file.stat().st_size > MAX_BYTES:
-            raise TabularError(f"it has more than {MAX_BYTES >> 20} MiB")
-        if file.suffix == ".parquet":
-            if parquet is None:
-                raise TabularError("parquet files are not read here", "write it as CSV")
-            return {name: list(cells) for name, cells in parquet(file).items()}
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            return _csv(stream)
+        return _read(file, parquet)
     except FileNotFoundError:
         raise TabularError("there is no such file", "paths are relative to the workflow's folder") from None
     except OSError as error:
@@ -54,6 +47,17 @@ def read(file: Path, parquet: Parquet | None = None) -> dict[str, list[Any]]:
         raise
     except ValueError as error:
         raise TabularError(f"it cannot be read: {shown(error)}") from None
+
+
+def _read(file: Path, parquet: Parquet | None) -> dict[str, list[Any]]:
+    if file.stat().st_size > MAX_BYTES:
+        raise TabularError(f"it has more than {MAX_BYTES >> 20} MiB")
+    if file.suffix == ".parquet":
+        if parquet is None:
+            raise TabularError("parquet files are not read here", "write it as CSV")
+        return {name: list(cells) for name, cells in parquet(file).items()}
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        return _csv(stream)
 
 
 def _csv(stream: Any) -> dict[str, list[Any]]:
@@ -67,7 +71,7 @@ def _csv(stream: Any) -> dict[str, list[Any]]:
 
 
 def _columns(rows: Any) -> dict[str, list[Any]]:
-    head = next(rows, [])
+    head: list[str] = next(rows, [])
     if not head:
         raise TabularError("its first line is empty", "write a line of names first")
     if len(head) == 1 and (other := next((sign for sign in ";\t" if sign in head[0]), "")):
