@@ -108,7 +108,8 @@ def _spaced(form: str, written: Sequence[float]) -> tuple[Value, ...]:
     if form == "linspace":
         return _finite(_linear(first, last, count))
     if form == "logspace":
-        return _finite([_ten(exponent) for exponent in _linear(first, last, count)])
+        made = [_ten(exponent) for exponent in _linear(first, last, count)]
+        return _finite(made, "its ends are exponents of ten: write -3 for 0.001, or `geomspace`")
     if first == 0 or last == 0 or (first < 0) != (last < 0):
         raise AxisError("its ends are 0 or differ in sign", "both ends are above 0, or both below")
     sign = math.copysign(1.0, first)
@@ -128,12 +129,12 @@ def _ten(exponent: float) -> float:
         return math.inf
 
 
-def _finite(made: list[float]) -> tuple[Value, ...]:
+def _finite(made: list[float], hint: str = "bring its ends closer to 0") -> tuple[Value, ...]:
     if not all(math.isfinite(value) for value in made):
-        raise AxisError("some of its values are too large for a number")
+        raise AxisError("some of its values are too large for a number", hint)
     return tuple(made)
 
 
 def _fits(count: int) -> None:
     if count > MAX_POINTS:
-        raise AxisError(f"it has {count:,} values, and a sweep may have {MAX_POINTS:,} points")
+        raise AxisError(f"it has {count:,} values, and a sweep may have {MAX_POINTS:,} points", "take fewer values")

@@ -67,7 +67,8 @@ def _zip(asked: Asked, faults: Faults) -> tuple[tuple[str, ...], ...]:
             seen.add(name)
         if usable and len({len(by_name[name].values) for name in group}) > 1:
             counts = ", ".join(f"`{name}` has {len(by_name[name].values):,}" for name in group)
-            faults.value(path, f"zipped parameters differ in length: {counts}", "values are taken pair by pair")
+            changed = next((asked.places[name] for name in group if name in asked.own), path)
+            faults.value(changed, f"zipped parameters differ in length: {counts}", "values are taken pair by pair")
         elif usable:
             sound.append(tuple(group))
     return tuple(sound)
@@ -81,7 +82,8 @@ def _doubled(asked: Asked, groups: Sequence[Sequence[str]], faults: Faults) -> N
         path = asked.places.get(one.name, ())
         if one.name not in together and not one.draw and (index := axes.doubled(one.values)) is not None:
             at = (*path, index) if isinstance(faults.written(path), list) else path
-            fault = f"parameter `{one.name}`: `{shown(one.values[index])}` stands here for the second time"
+            where = f"in row {index + 1}" if path[-1:] == ("from",) else "here"
+            fault = f"parameter `{one.name}`: `{shown(one.values[index])}` stands {where} for the second time"
             faults.value(at, fault, "each value stands once, unless others turn with it (`zip`)")
     for group in groups:
         rows = list(zip(*(by_name[name].values for name in group), strict=True))
@@ -99,10 +101,7 @@ def _whens(asked: Asked, groups: Sequence[Sequence[str]], faults: Faults) -> Non
     turning = [name for group in grid.together(asked.parameters, groups) for name in group]
     derived = [name for name in space.written(faults) if name not in space.names(faults.document.data["parameters"])]
     for one in [one for one in asked.parameters if one.when]:
-        base = asked.places.get(one.name, ("parameters", one.name))
-        path: Keys = next(
-            (at for at in ((*base, "when"), (*base[:-1], "when")) if faults.written(at) == one.when), base
-        )
+        path = when_of(one, asked, faults)
         try:
             reads = expression.names(one.when)
             if found := [name for name in reads if name in derived]:
@@ -124,14 +123,25 @@ def _whens(asked: Asked, groups: Sequence[Sequence[str]], faults: Faults) -> Non
             faults.value(path, fault, "it cannot decide on itself" if itself else f"write `{late[0]}` above it")
 
 
+def when_of(one: Parameter, asked: Asked, faults: Faults) -> Keys:
+    """Return where the condition of a parameter stands: in the block, or where the parameter first does."""
+    base = asked.places.get(one.name, ("parameters", one.name))
+    told = ((*base, "when"), (*base[:-1], "when"), ("parameters", one.name, "when"))
+    return next((at for at in told if faults.written(at) == one.when), base)
+
+
 def _sample(asked: Asked, faults: Faults) -> Sample | None:
     drawn = [one.name for one in asked.parameters if one.draw]
     table = asked.table.get("sample")
     if table is None:
-        for name in drawn:
+        for name in drawn if not _told("sample", faults) else ():
             hint = 'say how often: `sample = { method = "random", points = 100 }` under [sweep]'
-            faults.key(("parameters", name), f"parameter `{name}` is drawn, and nothing says how often", hint)
+            place = asked.places.get(name, ("parameters", name))
+            place = place[:-1] if place[-2:-1] == (name,) else place
+            faults.key(place, f"parameter `{name}` is drawn, and nothing says how often", hint)
         return None
+    if not {"method", "points"} <= table.keys():
+        return None  # that they are not there has been told
     path = asked.paths["sample"]
     if not drawn and not faults.has(("parameters",)):
         hint = "write one as `uniform`, `loguniform`, `normal`, `integer` or `choice`"
@@ -141,6 +151,11 @@ def _sample(asked: Asked, faults: Faults) -> Sample | None:
         fault = f"`{table['method']}` draws at most {most} parameters together, and these are {len(drawn)}"
         faults.value((*path, "method"), fault, "`latin-hypercube` draws any number")
     return Sample(method=table["method"], points=table["points"], seed=table.get("seed", 0))
+
+
+def _told(key: str, faults: Faults) -> bool:
+    """Say whether a sweep's or a block's own word on this has been refused, so that it is missing here."""
+    return any(where[0] in ("sweep", "sweeps") and where[-1] == key for where, _ in faults.found if where)
 
 
 def _partials(asked: Asked, key: str, faults: Faults) -> tuple[Partial, ...]:
@@ -157,9 +172,11 @@ def _partials(asked: Asked, key: str, faults: Faults) -> tuple[Partial, ...]:
             elif name in by_name:
                 one = by_name[name]
                 if space.joined([one.kind, axes.KINDS[type(value)]]) != one.kind:
+                    if key == "include":
+                        continue  # told where kinds are joined
                     here = SPOKEN[axes.KINDS[type(value)]]
                     fault = f"`{key}`: {here} stands here, and each value of `{name}` is {SPOKEN[one.kind]}"
-                    faults.value(path, fault)
+                    faults.value(path, fault, "the values of a parameter are of one kind")
                     continue
                 held = axes.of_kind(one.kind, value)
                 if key == "exclude" and held not in one.values and not (one.draw and one.draw.form != "choice"):

@@ -30,7 +30,7 @@ class Source:
 
 
 def source(chosen: Code, folder: Path) -> Source:
-    """Look up the code that travels. A pattern that is none is left for compile to refuse."""
+    """Look up the code that travels. A pattern that is none, which has been refused, finds nothing."""
     sound = not any(code.no_pattern(pattern) for pattern in (*chosen.include, *chosen.exclude))
     found = code.files(chosen, folder) if sound else ()
     return Source(folder=folder, code=chosen, files=frozenset(path.relative_to(folder).as_posix() for path in found))
@@ -53,7 +53,7 @@ def check(task: Task, columns: Collection[str], *, alone: bool, found: Source, f
         functions = code.functions(found.folder / file)
     except SyntaxError as error:
         where = f"line {error.lineno} of `{file}`" if error.lineno else f"`{file}`"
-        faults.value(path, f"{where} cannot be read as Python")
+        faults.value(path, f"{where} cannot be read as Python", f"`python3 -m py_compile {file}` says why")
         return
     except OSError as error:
         faults.value(path, f"`{file}` cannot be read: {(error.strerror or 'no reason is known').lower()}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sciflow.workflow import axes, expression, grid, space, sweep
 from sciflow.workflow.axes import MAX_POINTS, SPOKEN
-from sciflow.workflow.block import Asked, add, blind, build
+from sciflow.workflow.block import Asked, add, blind, build, when_of
 from sciflow.workflow.faults import Faults, likely, shown
 from sciflow.workflow.order import order
 from sciflow.workflow.spec import Derived, Keys, Kind, Parameter, Sweep
@@ -179,22 +179,30 @@ def _derive(texts: dict[str, str], found: tuple[Parameter, ...], faults: Faults)
 def _filled(made: Sweep, asked: Sequence[Asked], whole: Combined, faults: Faults) -> Sweep:
     """Return a sweep with its points, unless they cannot be made."""
     base: Keys = ("sweeps", made.name) if made.name else ("parameters",)
-    size = sweep.size(whole.parameters, whole.derive, made)
-    if size > MAX_POINTS:
-        what = f"the sweep `{made.name}`" if made.name else "the sweep"
-        fault = f"{what} has {size:,} points before `where`, and may have {MAX_POINTS:,}"
-        faults.key(base, fault, "take fewer values, or let parameters turn together with `sweep.zip`")
-        return made
     try:
+        size = sweep.size(whole.parameters, whole.derive, made)
+        if size > MAX_POINTS:
+            what = f"the sweep `{made.name}`" if made.name else "the sweep"
+            fault = f"{what} has {size:,} points before `where`, and may have {MAX_POINTS:,}"
+            faults.key(base, fault, "take fewer values, or let parameters turn together with `sweep.zip`")
+            return made
         points = sweep.make(whole.parameters, whole.derive, made)
     except grid.PointError as error:
-        owner = next((one for one in asked if one.table.get("where") == error.source), None)
-        paths: dict[str, Keys] = {"derive": ("sweep", "derive", error.name), "when": ("parameters", error.name, "when")}
-        path = owner.paths["where"] if owner and error.use == "where" else paths.get(error.use, base)
-        faults.value(path, error.text, error.hint, offset=error.offset)
+        faults.value(_place(error, asked, faults), error.text, error.hint, offset=error.offset)
         return made
     if not len(points):
         path = next((one.paths[key] for one in asked for key in ("where", "exclude") if key in one.paths), base)
         fault = f"`{path[-1]}` refuses every point: the sweep is empty"
         faults.value(path, fault, "see that some point meets it")
     return dataclasses.replace(made, points=points)
+
+
+def _place(error: grid.PointError, asked: Sequence[Asked], faults: Faults) -> Keys:
+    """Return where an expression stands that has no value at a point."""
+    for one in asked:
+        if error.use == "where" and one.table.get("where") == error.source:
+            return one.paths["where"]
+        for each in one.parameters:
+            if error.use == "when" and (each.name, each.when) == (error.name, error.source):
+                return when_of(each, one, faults)
+    return ("sweep", "derive", error.name)

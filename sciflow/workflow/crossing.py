@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from sciflow.workflow.expression import AbsentError, Expression, ExpressionError
-from sciflow.workflow.faults import shown
+from sciflow.workflow.faults import LISTED, shown
 from sciflow.workflow.points import Axis, Coded
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ class PointError(ValueError):
     def __init__(self, use: str, name: str, source: str, error: ExpressionError, at: str) -> None:
         what = {"derive": f"`derive.{name}`", "where": "`where`", "when": f"`{name}.when`"}[use]
         self.text = f"{what} has no value{at}: {error.text}"
-        self.hint = error.hint or "let `where` keep such points away, or write the expression so that it has one there"
+        away = "" if use == "when" else "let `where` keep such points away, or "  # a condition is asked before it
+        self.hint = error.hint or f"{away}write the expression so that it has one there"
         super().__init__(self.text)
         self.use, self.name, self.source, self.offset = use, name, source, error.column
 
@@ -94,8 +95,8 @@ class _Rows:
         for names in dict.fromkeys(tuple(sorted(name for name, _ in partial)) for partial in part.exclude):
             self._keep(self._used(names), self._not_excluded(names))
         if part.where:
-            reads = self._reads(part.where.names)
-            self._keep(self._used(reads), self._where(part.where, reads))
+            used = self._used(self._reads(part.where.names))
+            self._keep(used, self._where(part.where, used))
 
     def codes(self, used: tuple[int, ...]) -> array[int]:
         """Return, for each row that is kept, its place among the combinations of some groups."""
@@ -112,19 +113,14 @@ class _Rows:
 
     def derived(self, name: str) -> Coded:
         """Return a derived column; it is computed where a row that is kept has need of it."""
-        reads = self._reads([name])
-        used = self._used(reads)
+        used = self._used(self._reads([name]))
         codes = self.codes(used)
-        needed = bytearray(math.prod(self.sizes[index] for index in used))
-        for code in codes:
-            needed[code] = True
         columns = self._columns([name])
         values: list[Value | None] = []
-        for needs, row in zip(needed, self._combinations(used, reads), strict=True):
-            if needs:
-                for column in columns:
-                    row[column] = computed("derive", column, self.part.expressions[column], row)
-            values.append(row[name] if needs else None)
+        for needed, row in self._needed(used, codes):
+            if needed:
+                self._derive(columns, row)
+            values.append(row[name] if needed else None)
         return Coded(values, codes)
 
     def _keep(self, used: tuple[int, ...], table: bytes) -> None:
@@ -137,18 +133,30 @@ class _Rows:
     def _not_excluded(self, names: tuple[str, ...]) -> bytes:
         partials = [dict(partial) for partial in self.part.exclude if {name for name, _ in partial} == set(names)]
         refused = {tuple(partial[name] for name in names) for partial in partials}
-        rows = self._combinations(self._used(names), names)
+        rows = self._combinations(self._used(names))
         return bytes(tuple(row[name] for name in names) not in refused for row in rows)
 
-    def _where(self, where: Expression, reads: Sequence[str]) -> bytes:
-        # Only what `where` reads is computed before it: it may keep away points at which all else has no value.
+    def _where(self, where: Expression, used: tuple[int, ...]) -> bytes:
+        # Only what `where` reads is computed before it: it may keep away points at which all else has no value, as
+        # `exclude` may keep away those at which it has none itself.
         columns = self._columns(where.names)
         found = bytearray()
-        for row in self._combinations(self._used(reads), reads):
-            for name in columns:
-                row[name] = computed("derive", name, self.part.expressions[name], row)
-            found.append(bool(computed("where", "", where, row)))
+        for needed, row in self._needed(used, self.codes(used)):
+            if needed:
+                self._derive(columns, row)
+            found.append(needed and bool(computed("where", "", where, row)))
         return bytes(found)
+
+    def _derive(self, columns: Sequence[str], row: Row) -> None:
+        for name in columns:
+            row[name] = computed("derive", name, self.part.expressions[name], row)
+
+    def _needed(self, used: tuple[int, ...], codes: array[int]) -> Iterator[tuple[int, Row]]:
+        """Yield, for each combination of some groups, whether a row that is kept has it, and its values."""
+        needed = bytearray(math.prod(self.sizes[index] for index in used))
+        for code in codes:
+            needed[code] = True
+        return zip(needed, self._combinations(used), strict=True)
 
     def _columns(self, names: Sequence[str]) -> list[str]:
         """Return the derived columns among these and all those they read, in an order in which they can be computed."""
@@ -169,15 +177,11 @@ class _Rows:
         """Return the groups that these parameters are in."""
         return tuple(index for index, group in enumerate(self.part.groups) if set(group.names) & set(names))
 
-    def _combinations(self, used: tuple[int, ...], wanted: Sequence[str]) -> Iterator[Row]:
-        """Yield the wanted values of each combination of some groups, in order."""
-        held = [
-            [(name, values) for name, values in zip(group.names, group.values, strict=True) if name in wanted]
-            for group in (self.part.groups[index] for index in used)
-        ]
-        names = [name for columns in held for name, _ in columns]
-        turns = [zip(*(values for _, values in columns), strict=True) for columns in held]
-        for combination in itertools.product(*turns):
+    def _combinations(self, used: tuple[int, ...]) -> Iterator[Row]:
+        """Yield the values of each combination of some groups, in order."""
+        held = [self.part.groups[index] for index in used]
+        names = [name for group in held for name in group.names]
+        for combination in itertools.product(*(zip(*group.values, strict=True) for group in held)):
             yield dict(zip(names, itertools.chain.from_iterable(combination), strict=True))
 
 
@@ -188,5 +192,6 @@ def computed(use: str, name: str, one: Expression, row: Row) -> Value | None:
     except ExpressionError as error:
         if isinstance(error, AbsentError) and use != "where":
             return None
-        at = ", ".join(f"`{column} = {shown(row[column])}`" for column in one.names if row[column] is not None)
+        there = [name for name in one.names if row[name] is not None] or [name for name in row if row[name] is not None]
+        at = ", ".join(f"`{column} = {shown(row[column])}`" for column in there[:LISTED])
         raise PointError(use, name, one.text, error, f" at {at}" if at else "") from None

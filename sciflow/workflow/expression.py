@@ -86,7 +86,9 @@ def parse(text: str, names: Mapping[str, Kind], optional: Collection[str] = ()) 
     part = reader.either()
     if reader.token.kind != "end":
         raise ExpressionError(
-            reader.token.column, f"`{shown(reader.token.text)}` stands where the expression could end"
+            reader.token.column,
+            f"`{shown(reader.token.text)}` stands where the expression could end",
+            "join the two by an operator, such as `and`, or leave it out",
         )
     if part.is_list:
         raise ExpressionError(part.column, "a list alone has no value", "lists stand after `in`")
@@ -253,10 +255,11 @@ class _Parser:
         name = token.text
         if name not in self.names:
             hint = likely(name, self.names, what="columns") + "; a text stands in quotes"
+            hint = f"write `{name}(…)`: it is a function" if name in FUNCTIONS else hint
             raise ExpressionError(token.column, f"there is no column `{shown(name)}`", hint)
         if self.names[name] == "table":
             fault = f"`{name}` holds tables, which no expression reads"
-            raise ExpressionError(token.column, fault, "say what it is to be read as in a parameter zipped with it")
+            raise ExpressionError(token.column, fault, "let a parameter that turns with it (`zip`) hold what is asked")
         self.used[name] = None
         if name not in self.optional:
             return _Part(self.names[name], token.column, operator.itemgetter(name))
@@ -318,10 +321,12 @@ def _comparison(token: Token, left: _Part, right: _Part) -> Callable[[Any, Any],
         raise ExpressionError(token.column, f"`{token.text}` cannot take a list on this side", "lists stand after `in`")
     if not _alike(left.kind, right.kind):
         fault = f"`{token.text}` would compare {SPOKEN[left.kind]} with {SPOKEN[right.kind]}, which never agree"
-        raise ExpressionError(token.column, fault, "texts stand in quotes, numbers do not")
+        truth = "bool" in (left.kind, right.kind)
+        hint = "write `f` or `not f`" if truth else "texts stand in quotes, numbers do not"
+        raise ExpressionError(token.column, fault, hint)
     if token.text in COMPARISONS:
         if left.kind == "bool" and token.text not in ("==", "!="):
-            raise ExpressionError(token.column, f"`{token.text}` cannot order true and false")
+            raise ExpressionError(token.column, f"`{token.text}` cannot order true and false", "write `f` or `not f`")
         return COMPARISONS[token.text]
     if not right.is_list and right.kind != "text":
         raise ExpressionError(right.column, f"`{token.text}` wants a list or a text after it", "write `x in [1, 2]`")
@@ -346,7 +351,7 @@ def _arithmetic(token: Token, left: _Part, right: _Part) -> _Part:
         first, second = left.value, right.value
         return _Part("text", left.column, lambda row: first(row) + second(row))
     for side in (left, right):
-        _want(side, NUMBERS, f"`{token.text}`")
+        _want(side, NUMBERS, f"`{token.text}`", "a text is joined with texts alone" if token.text == "+" else "")
     kind: Kind = "int" if left.kind == right.kind == "int" and token.text != "/" else "float"
     compute, first, second = OPERATORS[token.text], left.value, right.value
     if kind == "float":
@@ -369,7 +374,7 @@ def _guarded(kind: Kind, column: int, compute: Callable[[Row], Any]) -> _Part:
             raise ExpressionError(column, str(error)) from None
         if type(result) is int:
             if not -MAX_INTEGER - 1 <= result <= MAX_INTEGER:
-                raise ExpressionError(column, "the result is a whole number beyond 64 bits", "write 1.0 for 1")
+                raise ExpressionError(column, "the result is a whole number beyond 64 bits", "multiply by 1.0 first")
         elif result - result != 0:  # inf or nan
             raise ExpressionError(column, "the result is too large for a number")
         return result

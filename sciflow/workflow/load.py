@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sciflow.errors import Fault, SurroundingsError, UsageError, WorkflowError
 from sciflow.workflow import combine, quantity, shape, space, tasks
+from sciflow.workflow.code import no_pattern
 from sciflow.workflow.faults import Faults, escaped, inside, likely, shown
 from sciflow.workflow.places import MAX_BYTES, Document, NotTomlError
 from sciflow.workflow.places import parse as parse_toml
@@ -130,7 +131,11 @@ def _image(table: dict[str, Any] | None, faults: Faults) -> Image | None:
 def _code(table: dict[str, list[str]], faults: Faults) -> Code:
     for key, patterns in table.items():
         for index, pattern in enumerate(patterns):
-            inside(pattern, ("code", key, index), "this pattern", faults, folder="the workflow's folder")
+            path: Keys = ("code", key, index)
+            inside(pattern, path, "this pattern", faults, folder="the workflow's folder")
+            if no_pattern(pattern):
+                fault = f"`{shown(pattern)}` is no pattern: `**` stands alone between slashes"
+                faults.value(path, fault, "as in `**/*.py`")
     if table.get("exclude") and not table.get("include"):
         faults.key(
             ("code", "exclude"),
@@ -178,7 +183,8 @@ def _metrics(data: dict[str, Any], all_tasks: tuple[Task, ...], faults: Faults) 
         if name in columns:
             faults.key((*base, name), f"the metric `{name}` has the name of a parameter", "rename one of the two")
         elif name == "point" or name in space.RESULT_COLUMNS:
-            faults.key((*base, name), f"the metric `{name}` has the name of a column that every table of results has")
+            fault = f"the metric `{name}` has the name of a column that every table of results has"
+            faults.key((*base, name), fault, "give it another name")
     return tuple(
         Metric(
             name=name,
@@ -281,6 +287,6 @@ def _chart_kind(chart: Chart, path: Keys, kinds: dict[str, str], metrics: list[s
             "use `y` or `color`",
         )
     key, name = ("value", chart.value) if chart.kind == "heatmap" else ("y", chart.y)
-    if kinds.get(name) == "text":
-        fault = f"chart `{chart.name}`: `{key}` wants a column of numbers, and `{name}` holds texts"
+    if kinds.get(name) in ("text", "table"):
+        fault = f"chart `{chart.name}`: `{key}` wants a column of numbers, and `{name}` holds {kinds[name]}s"
         faults.value((*path, key), fault, "put it on `x`, `color` or `facet`")

@@ -255,6 +255,8 @@ def _private_parser() -> ModuleType | None:
     return parser if all(hasattr(parser, name) for name in (*HOOKS, "loads", "TOMLDecodeError")) else None
 
 
+NUMBERS = "texts stand in quotes, and numbers are written as 7, 0.5 or 1e-3"
+
 # What the parser says, what we say, and what to do.
 # Those marked * are told where the statement began, those marked ^ where the value did.
 WORDS = (
@@ -264,22 +266,28 @@ WORDS = (
     ("Cannot redefine namespace", "*this table is opened elsewhere", "keep all of its keys in one place"),
     ("Cannot mutate immutable", "*this adds to a table or list that is already closed", "write its keys inside it"),
     ("Expected '='", "`=` is missing after this key", "write `key = value`"),
-    ("Expected newline or end", "the line goes on after its value", "texts stand in quotes; one `key = value` a line"),
-    ("Expected ']'", "`]` is missing at the end of this header", "write `[table]`"),
-    ("Unclosed array", "`,` or `]` is missing in this list", ""),
+    ("Expected newline or end", "the line goes on after its value", f"one `key = value` a line; {NUMBERS}"),
+    ("Expected ']]'", "`]]` is missing at the end of this header", "write `[[table]]`; a name has no spaces"),
+    ("Expected ']'", "`]` is missing at the end of this header", "write `[table]`; a name has no spaces"),
+    ("Unclosed array", "`,` or `]` is missing in this list", NUMBERS),
     ("Unclosed inline table", "`,` or `}` is missing in this table", "a table in braces stands on one line"),
     ("Unterminated string", "^this text is never closed", "close it with the quotation mark that opens it"),
     ("Expected \"'", "^this text is never closed", "close it with the quotation mark that opens it"),
+    (
+        "Found invalid character '\\n'",
+        "this text is not closed on its line",
+        "close it, or write it in '''three quotes'''",
+    ),
     ("Illegal character '\\n'", "this text is not closed on its line", 'close it, or write it in """three quotes"""'),
     ("Illegal character", "a control character stands in this text", "write it as an escape, such as \\t"),
-    ("Found invalid character", "a character stands here that TOML does not allow", "is a quotation mark missing?"),
+    ("Found invalid character", "a control character stands here, which TOML does not allow", "take it out"),
     ("Unescaped '\\'", "`\\` begins an escape that TOML does not know", "write `\\\\`, or the text in 'single quotes'"),
-    ("Invalid hex value", "`\\u` wants four hexadecimal digits, `\\U` eight", ""),
-    ("Escaped character is not", "this escape names no character", ""),
-    ("Invalid date", "this date or time does not exist", ""),
+    ("Invalid hex value", "`\\u` wants four hexadecimal digits, `\\U` eight", "as in `\\u00e9`"),
+    ("Escaped character is not", "this escape names no character", "write the character itself"),
+    ("Invalid date", "this date or time does not exist", "write it as a text, in quotes"),
     ("Invalid initial character", "a key is missing here", "a key is a word, or a text in quotes"),
-    ("Invalid statement", "a line is a `key = value` or a `[table]`, and this is neither", ""),
-    ("Invalid value", "a value is missing here, or is not TOML", 'texts stand in quotes: "rbf"'),
+    ("Invalid statement", "a line is a `key = value` or a `[table]`, and this is neither", "as in `format = 1`"),
+    ("Invalid value", "a value is missing here, or is not TOML", 'texts stand in "quotes"; truths are true and false'),
 )
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sciflow.workflow.spec import Keys
 
 MAX_INTEGER = 2**63 - 1  # TOML 1.0, Integer: 64-bit signed
+FORMS = {"run", "shell", "python"}  # keys by which a table is a task
 MULTILINE = {"run", "shell"}  # keys of a task whose text may hold line breaks and tabs
 
 KINDS = {
@@ -50,7 +51,14 @@ def _validator() -> Any:
     base = jsonschema.Draft202012Validator
     checker = base.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
     # An empty registry: without one a `$ref` may be fetched from the network.
-    return jsonschema.validators.extend(base, type_checker=checker)(schema(), registry=referencing.Registry())
+    made = jsonschema.validators.extend(base, {"uniqueItems": _unique}, type_checker=checker)
+    return made(schema(), registry=referencing.Registry())
+
+
+def _unique(_: Any, __: Any, items: Any, ___: Any) -> Iterator[jsonschema.ValidationError]:
+    """Look for an item that stands twice; the library's own takes the square of their number for mixed kinds."""
+    if isinstance(items, list) and _twice(items) is not None:
+        yield jsonschema.ValidationError("an item stands twice")
 
 
 def check(data: dict[str, Any], faults: Faults) -> dict[str, Any]:
@@ -130,7 +138,9 @@ def _explain(error: Any, path: Keys, faults: Faults) -> Iterator[Keys]:
     elif rule == "additionalProperties":
         known = error.schema.get("properties", {})
         for key in [key for key in error.instance if key not in known]:
-            hint = likely(key, known, what=f"keys of {_owner(path)}" if path else "keys here")
+            hint = likely(key, known, what=f"keys of {_owner(path)}" if path else "keys here") + _elsewhere(key, path)
+            if not path and isinstance(error.instance[key], dict) and FORMS & error.instance[key].keys():
+                hint = f"a task is `[tasks.{shown(key)}]`"
             faults.key((*path, key), f"unknown key `{shown(key)}` in {_owner(path)}", hint)
             yield (*path, key)
     elif rule == "required":
@@ -139,17 +149,25 @@ def _explain(error: Any, path: Keys, faults: Faults) -> Iterator[Keys]:
     elif rule == "pattern" and "propertyNames" in error.absolute_schema_path:
         faults.key(
             (*path, error.instance),
-            f"the name `{shown(error.instance)}` cannot be used",
+            f"the name `{shown(error.instance)}` cannot be used" if error.instance else "this name is empty",
             f"wanted: {error.schema['$comment']}",
         )
         yield (*path, error.instance)
     else:
-        wanted = error.schema.get("$comment", "")
-        hint = f"wanted: {wanted}" if wanted else ""
+        hint = _wanted(error.schema, path) if rule in EXPLAINED else ""
+        if rule == "type" and error.validator_value == "object" and isinstance(error.instance, list):
+            doubled = (
+                error.instance
+                and "$comment" not in error.schema
+                and all(isinstance(item, dict) for item in error.instance)
+            )
+            hint = f"write `[{_dotted(path)}]`, in single brackets" if doubled else hint
         if rule == "enum":
             words = [str(word) for word in error.validator_value]
             hint = likely(str(error.instance), words, what="words").replace("the words are", "it may be")
-        faults.value(path, f"`{_dotted(path)}` {SAID.get(rule, _otherwise)(error)}", hint)
+        twice = _twice(error.instance) if rule == "uniqueItems" else None
+        at: Keys = path if twice is None else (*path, twice)
+        faults.value(at, f"`{_dotted(path)}` {SAID.get(rule, _otherwise)(error)}", hint)
         if rule != "uniqueItems" and (rule != "minItems" or path[:2] != ("sweep", "zip")):
             yield path  # those two can be looked at further, so they need not hide other faults
 
@@ -157,7 +175,38 @@ def _explain(error: Any, path: Keys, faults: Faults) -> Iterator[Keys]:
 def _missing(key: str, rule: dict[str, Any]) -> str:
     if rule.get("type") == "object":
         return f"write a table `[{key}]`"
-    return f"write `{key} = {json.dumps(rule['examples'][0], ensure_ascii=False)}`"
+    return f"write `{key} = {_toml(rule['examples'][0])}`"
+
+
+def _elsewhere(key: str, path: Keys) -> str:
+    """Say which section knows a key that this one does not."""
+    sections: dict[str, Any] = schema()["properties"]
+    own = sections.get(str(path[0]), {}) if path else {}
+    inner = own.get("additionalProperties") or {}
+    for name, rule in inner.get("properties", {}).items():
+        if key in rule.get("properties", {}):
+            return f"; `{key}` stands in `{_owner((*path, name))[1:-1]}`"
+    owner = next((name for name, rule in sections.items() if key in rule.get("properties", {})), "")
+    return f"; `{key}` stands in `[{owner}]`" if owner and path != (owner,) else ""
+
+
+def _wanted(rule: dict[str, Any], path: Keys) -> str:
+    """Return a hint that says in words, or by an example, what a value is to be."""
+    if "$comment" in rule:
+        return f"wanted: {rule['$comment']}"
+    if "examples" in rule:
+        key = f"{path[-1]} = " if isinstance(path[-1], str) else ""
+        return f"for example `{key}{_toml(rule['examples'][0])}`"
+    return f"write a table `[{_dotted(path)}]`" if rule.get("type") == "object" else ""
+
+
+def _toml(value: Any) -> str:
+    """Write a value in TOML, on one line."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _branches(error: Any, path: Keys, faults: Faults) -> Iterator[Keys]:
@@ -171,7 +220,8 @@ def _branches(error: Any, path: Keys, faults: Faults) -> Iterator[Keys]:
         given = [key for key in keys if key in (faults.written(path) or {})]
         if len(given) != 1:
             wants = f"{_owner(path)} wants exactly one of {quoted(keys)}"
-            faults.key(path, f"{wants}, and has {quoted(given) if given else 'none'}")
+            hint = f"wanted: {error.schema['$comment']}" if "$comment" in error.schema else ""
+            faults.key(path, f"{wants}, and has {quoted(given) if given else 'none'}", hint)
         yield path
         return
     validator = _validator()
@@ -181,8 +231,9 @@ def _branches(error: Any, path: Keys, faults: Faults) -> Iterator[Keys]:
         if validator.is_type(error.instance, branch.get("type", "object"))
     ]
     if not meant:
-        wanted = " or ".join(KINDS[branch["type"]] for branch in branches)
-        faults.value(path, f"`{_dotted(path)}` wants {wanted}, and is {_kind(error.instance)}", _example(error.schema))
+        wanted = _either([KINDS[branch["type"]] for branch in branches])
+        fault = f"`{_dotted(path)}` wants {wanted}, and is {_kind(error.instance)}"
+        faults.value(path, fault, _wanted(error.schema, path))
         yield path
         return
     for inner in error.context:
@@ -202,15 +253,33 @@ def _kind(value: Any) -> str:
     return next(words for kind, words in kinds if isinstance(value, kind))
 
 
-def _example(rule: dict[str, Any]) -> str:
-    return f"for example {json.dumps(rule['examples'][0], ensure_ascii=False)}" if "examples" in rule else ""
+def _either(kinds: list[str]) -> str:
+    """Write kinds as a sentence lists them: `a number, a text or a table`."""
+    if len(kinds) > 1 and KINDS["boolean"] in kinds:
+        kinds = ["true", "false", *[kind for kind in kinds if kind != KINDS["boolean"]]]
+    return f"{', '.join(kinds[:-1])} or {kinds[-1]}" if len(kinds) > 1 else kinds[0]
 
 
 def _type(error: Any) -> str:
     wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
     if "number" in wanted:
         wanted = [kind for kind in wanted if kind != "integer"]
-    return f"wants {' or '.join(KINDS[kind] for kind in wanted)}, and is {_kind(error.instance)}"
+    return f"wants {_either([KINDS[kind] for kind in wanted])}, and is {_kind(error.instance)}"
+
+
+def _const(error: Any) -> str:
+    if type(error.instance) is not type(error.validator_value):
+        return f"wants {KINDS['integer']}, and is {_kind(error.instance)}"
+    return f"is {shown(error.instance)}; this sciflow reads {error.validator_value}"
+
+
+def _items(error: Any) -> str:
+    """Say how many items a list wants, and has."""
+    least, most, has = error.schema.get("minItems", 0), error.schema.get("maxItems"), len(error.instance)
+    if not has:
+        return "is empty"
+    many = f"{least}" if least == most else f"at least {least}" if has < least else f"at most {most:,}"
+    return f"wants {many} items, and has {has:,}"
 
 
 def _otherwise(error: Any) -> str:
@@ -220,21 +289,30 @@ def _otherwise(error: Any) -> str:
 SAID: dict[str, Callable[[Any], str]] = {
     "type": _type,
     "enum": lambda error: f"is `{shown(error.instance)}`",
-    "const": lambda error: f"is {shown(error.instance)}; this sciflow reads {error.validator_value}",
+    "const": _const,
     "pattern": lambda error: f"is `{shown(error.instance)}`" if error.instance else "is empty",
-    "minimum": lambda error: f"wants at least {error.validator_value}, and is {shown(error.instance)}",
-    "maximum": lambda error: f"wants at most {error.validator_value}, and is {shown(error.instance)}",
+    "minimum": lambda error: f"wants at least {error.validator_value:,}, and is {error.instance:,}",
+    "maximum": lambda error: f"wants at most {error.validator_value:,}, and is {error.instance:,}",
     "minLength": lambda _: "is empty",
-    "maxLength": lambda error: f"wants at most {error.validator_value} characters, and has {len(error.instance)}",
-    "minItems": lambda error: f"wants at least {error.validator_value} in its list, and has {len(error.instance)}",
-    "maxItems": lambda error: f"wants at most {error.validator_value} in its list, and has {len(error.instance)}",
+    "maxLength": lambda error: f"wants at most {error.validator_value:,} characters, and has {len(error.instance):,}",
+    "minItems": _items,
+    "maxItems": _items,
     "minProperties": lambda _: "is empty",
-    "uniqueItems": lambda error: f"lists `{shown(_twice(error.instance))}` twice",
+    "uniqueItems": lambda error: f"lists `{shown(error.instance[_twice(error.instance)])}` twice",
 }
+EXPLAINED = {"type", "pattern", "minLength", "minItems", "maxItems", "minProperties"}
+"""The rules whose hint is what the schema says is wanted; the message of the others says enough."""
 
 
-def _twice(items: list[Any]) -> Any:
-    return next((item for index, item in enumerate(items) if item in items[:index]), "")
+def _twice(items: list[Any]) -> int | None:
+    """Return the index of the first text that has stood before, if any; what is no text has a fault of its own."""
+    seen: set[str] = set()
+    for index, item in enumerate(items):
+        if isinstance(item, str):
+            if item in seen:
+                return index
+            seen.add(item)
+    return None
 
 
 def _dotted(path: Keys) -> str:

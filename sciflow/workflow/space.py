@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 EXPRESSION_WORDS = ("and", "or", "not", "in", "true", "false", "True", "False")
 PLACEHOLDER_WORDS = ("inputs", "outputs", "point", "seed")
+FORMS = (*axes.FORMS, *draw.FORMS, "from")
+OWNERS = {"weights": "choice", "column": "from", "columns": "from"}
+"""Keys that belong to one of the forms."""
 RESULT_COLUMNS = (
     *("task", "step", "state", "code", "signal", "reason", "attempt", "key", "point_id"),
     *("wall_s", "user_s", "system_s", "peak_mib"),
@@ -47,6 +50,8 @@ def parameters(table: dict[str, Any], base: Keys, faults: Faults, tables: Tables
     for name, written in table.items():
         path = (*base, name)
         entry = written if isinstance(written, dict) else {"values": written}
+        if any(_refused(key, entry, path, faults) for key in OWNERS):
+            continue
         if "columns" in entry:
             several = _columns(name, entry, path, faults, tables)
             groups.append(tuple(one.name for one in several))
@@ -58,7 +63,7 @@ def parameters(table: dict[str, Any], base: Keys, faults: Faults, tables: Tables
                 faults.key(path, f"the parameter `{one.name}` is made twice", "give one of the two another name")
                 continue
             found.append(one)
-            paths[one.name] = next(((*path, form) for form in axes.FORMS if form in entry), path)
+            paths[one.name] = next(((*path, form) for form in FORMS if form in entry), path)
             paths[one.name] = path if not isinstance(written, dict) else paths[one.name]
     return Found(parameters=tuple(found), groups=tuple(group for group in groups if len(group) > 1), paths=paths)
 
@@ -94,7 +99,7 @@ def written(faults: Faults) -> list[str]:
 
 
 def _one(name: str, entry: dict[str, Any], path: Keys, faults: Faults, tables: Tables) -> Parameter | None:
-    form = next((form for form in (*axes.FORMS, *draw.FORMS, "from") if form in entry), "")
+    form = _form(entry)
     if not form or not _belong(entry, form, path, faults):
         return None  # what is wrong with it has been told
     unit, when = entry.get("unit", ""), entry.get("when", "")
@@ -109,14 +114,27 @@ def _one(name: str, entry: dict[str, Any], path: Keys, faults: Faults, tables: T
             return _drawn(name, form, entry)
         kind, values = axes.values(form, entry[form])
     except axes.AxisError as error:
-        at = (*path, form) if isinstance(faults.written(path), dict) else path
+        key = "weights" if isinstance(error, WeightsError) else form
+        at = (*path, key) if isinstance(faults.written(path), dict) else path
         at = at if error.index is None else (*at, error.index)
         faults.value(at, f"parameter `{shown(name)}`: {error.text}", error.hint)
         return None
     return Parameter(name=name, kind=kind, values=values, unit=unit, when=when)
 
 
-OWNERS = {"weights": "choice", "column": "from", "columns": "from"}
+def _form(entry: dict[str, Any]) -> str:
+    """Return the form that a parameter is written in; nothing where it has none, or another key is wrong with it."""
+    return next((form for form in FORMS if form in entry), "")
+
+
+def _refused(key: str, entry: dict[str, Any], path: Keys, faults: Faults) -> bool:
+    """Say whether the file has this key and it has been left out for a fault of its own."""
+    written = faults.written(path)
+    return isinstance(written, dict) and key in written and key not in entry
+
+
+class WeightsError(axes.AxisError):
+    """The weights of a choice cannot be used."""
 
 
 def _belong(entry: dict[str, Any], form: str, path: Keys, faults: Faults) -> bool:
@@ -136,14 +154,7 @@ def _drawn(name: str, form: str, entry: dict[str, Any]) -> Parameter:
         if (index := axes.doubled(values)) is not None:
             fault = f"`{shown(values[index])}` stands here for the second time"
             raise axes.AxisError(fault, "give it a larger weight: `weights = [2, 1]`", index=index)
-        weights = tuple(float(weight) for weight in entry.get("weights", ()))
-        if weights and len(weights) != len(values):
-            raise axes.AxisError(
-                f"there are {len(values)} values and {len(weights)} weights", "give one weight a value"
-            )
-        if weights and not 0 < math.fsum(weights) < math.inf:
-            raise axes.AxisError("its weights are all 0", "give what may be drawn a weight above 0")
-        draws = Draw(form="choice", weights=weights)
+        draws = Draw(form="choice", weights=_weights(entry.get("weights", ()), len(values)))
         return Parameter(name=name, kind=kind, values=values, unit=unit, when=when, draw=draws)
     first, second = written
     if form == "normal":
@@ -160,19 +171,39 @@ def _drawn(name: str, form: str, entry: dict[str, Any]) -> Parameter:
             name=name, kind="int", unit=unit, when=when, draw=Draw(form="integer", numbers=(first, second))
         )
     numbers = (float(first), float(second))
+    if not math.isfinite(abs(numbers[0]) + SPREAD * abs(numbers[1])):
+        raise axes.AxisError("its values may be too large for a number", "bring them closer to 0")
     return Parameter(name=name, kind="float", unit=unit, when=when, draw=Draw(form=form, numbers=numbers))  # type: ignore[arg-type]  # one of FORMS
+
+
+SPREAD = 9  # standard deviations that no draw of 53 bits leaves
+
+
+def _weights(written: Sequence[float], count: int) -> tuple[float, ...]:
+    """Return the weights of so many choices. Raises WeightsError."""
+    weights = tuple(float(weight) for weight in written)
+    if weights and len(weights) != count:
+        raise WeightsError(
+            f"its choices are {count:,}, and its weights {len(weights):,}", "give each choice one weight"
+        )
+    if weights and not any(weights):
+        raise WeightsError("its weights are all 0", "give what may be drawn a weight above 0")
+    if not math.isfinite(sum(weights)):
+        raise WeightsError("its weights add up to more than a number holds", "write smaller ones: only ratios matter")
+    return weights
 
 
 def _columns(name: str, entry: dict[str, Any], path: Keys, faults: Faults, tables: Tables) -> list[Parameter]:
     """Return the parameters that several columns of a file are."""
-    if "from" not in entry or not _belong(entry, "from", path, faults):
+    form = _form(entry)
+    if not form or not _belong(entry, form, path, faults):
         return []
     for key in ("column", "unit"):
         if key in entry:
             faults.key((*path, key), f"`{key}` is said of one column, and `{shown(name)}` is several", "leave it out")
     cells = _cells(entry, path, faults, tables)
     found = []
-    for index, column in enumerate(entry["columns"] if cells is not None else ()):
+    for index, column in enumerate(dict.fromkeys(entry["columns"]) if cells is not None else ()):
         at = (*path, "columns", index)
         if cells is not None and _has(column, cells, entry, at, faults) and _fits(column, at, faults):
             found.append(_listed(column, cells[column], entry, path, faults))
@@ -201,27 +232,36 @@ def _cells(entry: dict[str, Any], path: Keys, faults: Faults, tables: Tables) ->
 def _has(column: str, cells: dict[str, list[Any]], entry: dict[str, Any], path: Keys, faults: Faults) -> bool:
     if column not in cells:
         fault = f"`{shown(entry['from'])}` has no column `{shown(column)}`"
-        faults.value(path, fault, likely(column, cells, what="columns"))
+        faults.value(path, fault, likely(column, cells, what="columns") + "; the first line of a file names them")
     return column in cells
 
 
 def _listed(name: str, cells: Sequence[Any], entry: dict[str, Any], path: Keys, faults: Faults) -> Parameter | None:
     """Return a parameter of a column's cells."""
-    strange = next((row for row, cell in enumerate(cells, 1) if _unfit(cell)), None)
-    if not cells or strange:
-        what = f"row {strange} of column `{name}` holds nothing that can be used" if strange else "it has no rows"
-        faults.value((*path, "from"), f"`{shown(entry['from'])}`: {what}", "wanted: a number, a text, true or false")
+    at, file = (*path, "from"), f"`{shown(entry['from'])}`"
+    if not cells:
+        faults.value(at, f"{file} has no rows", "write a line of values under the line of names")
         return None
+    for row, cell in enumerate(cells, 1):
+        if fault := _unfit(cell):
+            hint = "a cell holds a number, a text, or true or false"
+            faults.value(at, f"{file}: row {row:,} of column `{shown(name)}` {fault}", hint)
+            return None
     kind, values = axes.listed(cells)
     return Parameter(name=name, kind=kind, values=values, unit=entry.get("unit", ""), when=entry.get("when", ""))
 
 
-def _unfit(cell: Any) -> bool:
-    if type(cell) not in (bool, int, float, str) or cell == "":
-        return True
+def _unfit(cell: Any) -> str:
+    """Say why no parameter can have this value, or nothing if one can."""
+    if cell is None or cell == "":
+        return "is empty"
     if isinstance(cell, str):
-        return not cell.isprintable()
-    return not math.isfinite(cell) or (isinstance(cell, int) and not -(2**63) <= cell < 2**63)
+        return "" if cell.isprintable() else f"holds a character that cannot be seen: `{shown(cell)}`"
+    if type(cell) not in (bool, int, float):
+        return "is neither a number nor a text"
+    if not math.isfinite(cell):
+        return f"is {cell}"
+    return "" if -(2**63) <= cell < 2**63 or isinstance(cell, float) else "is a whole number beyond 64 bits"
 
 
 def joined(kinds: Sequence[Kind]) -> Kind | None:

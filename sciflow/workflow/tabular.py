@@ -36,27 +36,46 @@ def read(file: Path, parquet: Parquet | None = None) -> dict[str, list[Any]]:
     The cells of a CSV's column are numbers or truths where all of them can be, else texts.
     """
     try:
-        if file.stat().st_size > MAX_BYTES:
-            raise TabularError(f"it has more than {MAX_BYTES >> 20} MiB")
-        if file.suffix == ".parquet":
-            if parquet is None:
-                raise TabularError("parquet files are not read here", "write it as CSV")
-            return {name: list(cells) for name, cells in parquet(file).items()}
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            return _csv(stream)
+        return _read(file, parquet)
+    except FileNotFoundError:
+        raise TabularError("there is no such file", "paths are relative to the workflow's folder") from None
     except OSError as error:
         raise TabularError((error.strerror or "it cannot be read").lower()) from None
     except UnicodeDecodeError:
         raise TabularError("it is not UTF-8", "save it as UTF-8") from None
-    except (csv.Error, ValueError) as error:
-        if isinstance(error, TabularError):
-            raise
+    except TabularError:
+        raise
+    except ValueError as error:
         raise TabularError(f"it cannot be read: {shown(error)}") from None
+
+
+def _read(file: Path, parquet: Parquet | None) -> dict[str, list[Any]]:
+    if file.stat().st_size > MAX_BYTES:
+        raise TabularError(f"it has more than {MAX_BYTES >> 20} MiB")
+    if file.suffix == ".parquet":
+        if parquet is None:
+            raise TabularError("parquet files are not read here", "write it as CSV")
+        return {name: list(cells) for name, cells in parquet(file).items()}
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        return _csv(stream)
 
 
 def _csv(stream: Any) -> dict[str, list[Any]]:
     rows = csv.reader(stream, strict=True, skipinitialspace=True)
-    head = next(rows, [])
+    try:
+        return _columns(rows)
+    except csv.Error as error:
+        said = "a quotation mark is never closed" if "end of data" in str(error) else f"`{shown(error)}`"
+        hint = "quotation marks stand around whole cells, and twice for one inside"
+        raise TabularError(f"line {rows.line_num:,} cannot be read: {said}", hint) from None
+
+
+def _columns(rows: Any) -> dict[str, list[Any]]:
+    head: list[str] = next(rows, [])
+    if not head:
+        raise TabularError("its first line is empty", "write a line of names first")
+    if len(head) == 1 and (other := next((sign for sign in ";\t" if sign in head[0]), "")):
+        raise TabularError(f"its columns are parted by `{shown(other)}`", "save it with commas between them")
     if len(set(head)) < len(head) or not all(head):
         raise TabularError("its first line does not name each column, once", "write a line of names first")
     cells: list[list[str]] = [[] for _ in head]
@@ -64,8 +83,8 @@ def _csv(stream: Any) -> dict[str, list[Any]]:
         if not row:
             continue
         if len(row) != len(head):
-            fault = f"line {rows.line_num} has {len(row)} cells, and the first line {len(head)}"
-            raise TabularError(fault, "quote a cell that holds a comma")
+            fault = f"line {rows.line_num:,} has cells for {len(row):,} columns, and the first names {len(head):,}"
+            raise TabularError(fault, "quote a cell that holds a comma; fractions have a point")
         if count > MAX_POINTS:
             raise TabularError(f"it has more than {MAX_POINTS:,} rows")
         for column, cell in zip(cells, row, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 RESERVED = ("inputs", "outputs", "records", "point", "seed", "task", "step", "state", "parameters", "metrics")
 RUNNERS_OWN = "SCIFLOW_"
 FORMS = {"run", "shell", "python"}
+FILLED = re.compile(r"\{[A-Za-z_][A-Za-z0-9_.-]*\}")
+"""What looks like a placeholder."""
 
 
 def build(data: dict[str, Any], folder: Path, faults: Faults) -> tuple[Task, ...]:
@@ -127,6 +130,9 @@ def _outputs(path: Keys, table: dict[str, Any], faults: Faults) -> tuple[tuple[s
     for key, what, place in places:
         if not inside(place, key, what, faults, folder="the step's working folder"):
             continue
+        if found := FILLED.search(place):
+            fault = f"{what} has `{found.group()}` in its path, which is not filled there"
+            faults.value(key, fault, "each step has a folder of its own, so that one name serves all")
         parts = tuple(part.casefold() for part in PurePosixPath(place).parts)
         for other, other_what in taken.items():
             shorter = min(len(parts), len(other))

@@ -22,6 +22,7 @@ TOKEN = re.compile(
     re.VERBOSE,
 )
 FOREIGN = {"=": "write `==`", "&": "write `and`", "|": "write `or`", "!": "write `not`, or `!=`", "^": "write `**`"}
+FOREIGN |= dict.fromkeys("${}", "a column stands here by its name alone") | {".": "nothing is reached by a dot"}
 
 
 class ExpressionError(ValueError):

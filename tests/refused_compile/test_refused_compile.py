@@ -55,13 +55,6 @@ def a_line_end_in_a_name(folder):
     (folder / "a\nb.py").write_text("")
 
 
-@case(
-    2, "workflow.toml: `**.py` under [code] is no pattern: `**` stands alone between slashes\n  hint: as in `**/*.py`\n"
-)
-def two_stars_beside_a_word(folder):
-    spoil_text(folder, '"*.py"', '"**.py"')
-
-
 @case(2, "{folder}/data/x: is a link, inside the input `start`\n  hint: put the file itself there\n")
 def a_link_inside_an_input(folder):
     (folder / "data").mkdir()

@@ -85,8 +85,9 @@ def test_a_file_that_is_not_python_is_told_by_its_line(tmp_path):
     assert refused(tmp_path, "x = 1\ndef f(:\n") == ["line 2 of `m.py` cannot be read as Python"]
 
 
-def test_a_pattern_that_is_none_is_left_to_compile(tmp_path):
-    assert loaded(tmp_path, "def f(a): pass", head=HEAD.replace("**/*.py", "**.py")).tasks
+def test_a_pattern_that_is_none_is_told_and_nothing_of_the_function_beside_it(tmp_path):
+    told = refused(tmp_path, "def f(a): pass", head=HEAD.replace("**/*.py", "**.py"))
+    assert told == ["`**.py` is no pattern: `**` stands alone between slashes"]
 
 
 def test_a_faulty_list_of_code_is_told_once(tmp_path):

@@ -1,0 +1,1 @@
+def main(b, /, *, c, d=1): pass

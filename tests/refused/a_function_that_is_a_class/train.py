@@ -1,0 +1,6 @@
+class Main:
+    pass
+
+
+def main(a):
+    pass
