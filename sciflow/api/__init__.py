@@ -5,7 +5,7 @@ Every deliberate failure is an error of `sciflow.errors`.
 """
 
 from sciflow.api.judging import Replayed, collect, replay, report, sample, verify
-from sciflow.api.making import Checked, Compiled, check, compile, init, schema  # noqa: A004  the verb's name
+from sciflow.api.making import Checked, Compiled, check, compile, compile_all, init, schema  # noqa: A004  the verb's name
 from sciflow.api.running import Say, carry, doctor, fetch, logs, run, silent, status, submit
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "check",
     "collect",
     "compile",
+    "compile_all",
     "doctor",
     "fetch",
     "init",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path  # noqa: TC003  part of the signatures that programs look at
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sciflow.api.running import Say, carry, silent
 from sciflow.api.whole import replace
@@ -13,18 +13,21 @@ from sciflow.errors import SurroundingsError, UsageError
 from sciflow.runner import names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from sciflow.bundle.emit import Content
     from sciflow.plan.lock import Lock
-    from sciflow.workflow.spec import Workflow
+    from sciflow.workflow.spec import Sweep, Workflow
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checked:
-    """The size of a workflow: points, steps of each task, and what they may use by their declared limits."""
+    """The size of a sweep: points, steps of each task, and what they may use by their declared limits."""
 
     name: str
     points: int
+    doubles: int
+    """Points left out because they had stood before."""
     steps: Mapping[str, int]
     cpu_hours: float
     gpu_hours: float
@@ -44,23 +47,44 @@ class Compiled:
     key_made: bool
 
 
-def check(file: Path) -> Checked:
-    """Read a workflow whole and measure it; nothing is resolved, built or written. Raises WorkflowError."""
-    from sciflow.plan import graph, lock
-    from sciflow.runner import order
+def check(file: Path) -> tuple[Checked, ...]:
+    """Read a workflow whole and measure each of its sweeps; nothing is resolved, built or written.
+
+    Raises WorkflowError.
+    """
+    from sciflow.plan import lock
+
+    workflow = read(file)
+    pinned = lock.files(workflow, file.parent)
+    return tuple(_measured(workflow, sweep, pinned) for sweep in workflow.sweeps)
+
+
+def read(file: Path) -> Workflow:
+    """Read a workflow file. Raises WorkflowError with all its faults."""
     from sciflow.workflow import load
 
-    workflow = load.read(file)
-    pinned = lock.files(workflow, file.parent)
-    plan, _ = graph.plan(workflow, pinned, [])
+    def parquet(path: Path) -> Mapping[str, Sequence[Any]]:
+        from sciflow.results import table  # only a workflow that has such a file pays for the package
+
+        return table.cells(path)
+
+    return load.read(file, parquet)
+
+
+def _measured(workflow: Workflow, sweep: Sweep, pinned: Lock) -> Checked:
+    from sciflow.plan import graph
+    from sciflow.runner import order
+
+    plan = graph.plan(workflow, sweep, pinned, [])
     tasks = plan["tasks"]
     hours = {
         what: sum(task["steps"] * task["resources"][what] * task["resources"]["time_s"] for task in tasks) / 3600
         for what in ("cpus", "gpus")
     }
     return Checked(
-        name=workflow.name,
+        name=plan["name"],
         points=plan["points"],
+        doubles=sweep.points.doubles if sweep.points else 0,
         steps={task["name"]: task["steps"] for task in tasks},
         cpu_hours=hours["cpus"],
         gpu_hours=hours["gpus"],
@@ -99,8 +123,18 @@ def _locked(
 
 
 def compile(  # noqa: A001  the verb's name, in a namespace of its own
+    file: Path, *, sweep: str = "", **options: Any
+) -> Compiled:
+    """Compile one sweep of a workflow file: the only one, or the named one. `options` are those of `compile_all`."""
+    (made,) = compile_all(file, sweeps=[sweep] if sweep else [], alone=True, **options)
+    return made
+
+
+def compile_all(
     file: Path,
     *,
+    sweeps: Sequence[str] = (),
+    alone: bool = False,
     into: Path | None = None,
     update: bool = False,
     locked: bool = False,
@@ -108,24 +142,58 @@ def compile(  # noqa: A001  the verb's name, in a namespace of its own
     fat: bool = False,
     key: str | None = None,
     say: Say = silent,
-) -> Compiled:
-    """Compile a workflow file into a bundle below `into` (`bundles` beside the file, if left out).
+) -> tuple[Compiled, ...]:
+    """Compile the sweeps of a workflow file (all, or those named), each into a bundle below `into`.
 
-    `locked`: use the lock as it stands or fail. `update`: resolve everything anew. `offline`: reach for no network.
-    `fat`: carry the image along. `key`: a private key's name or file. Raises WorkflowError, SurroundingsError.
+    `into` is `bundles` beside the file, if left out. `alone`: refuse more than one sweep. `update`: resolve everything
+    anew. `locked`: use the lock as it stands or fail. `offline`: reach for no network. `fat`: carry the image along.
+    `key`: a private key's name or file.
+
+    Raises WorkflowError, UsageError, SurroundingsError.
     """
-    from sciflow import containers
-    from sciflow.bundle import emit, readme, seal
-    from sciflow.launchers import slurm
-    from sciflow.plan import graph, lock
-    from sciflow.workflow import load, sweep
+    from sciflow.bundle import emit, seal
+    from sciflow.plan import graph
 
-    workflow = load.read(file)
+    workflow = read(file)
     graph.uses(workflow)  # its faults are the file's, and come before anything is resolved
+    chosen = _chosen(workflow, sweeps, alone=alone)
     signer, made = seal.own(key)
     pinned, changes = _locked(workflow, file, update=update, locked=locked, offline=offline, say=say)
-    plan, _ = graph.plan(workflow, pinned, containers.boxes(pinned.image))
-    columns = [column.name for column in sweep.columns(workflow)]
+    found = []
+    for sweep in chosen:
+        content = _content(workflow, sweep, pinned, file.parent)
+        steps = sum(task["steps"] for task in content.plan["tasks"])
+        say(f"{content.plan['name']}: {content.plan['points']} points, {steps} steps")
+        path = emit.write(content, into or file.parent / "bundles", signer)
+        if fat:
+            carry(path, say=say)
+        identity = names.digest_file(path / names.MANIFEST)[0]
+        found.append(Compiled(path=path, id=identity, changes=changes, key_made=made))
+    return tuple(found)
+
+
+def _chosen(workflow: Workflow, wanted: Sequence[str], *, alone: bool) -> list[Sweep]:
+    known = {sweep.name: sweep for sweep in workflow.sweeps}
+    listed = ", ".join(f"`{name}`" for name in known if name)
+    hint = f"its sweeps are {listed}" if listed else "it has one, without a name"
+    for name in wanted:
+        if name not in known:
+            raise UsageError(f"`{workflow.name}` has no sweep `{name}`", hint=hint)
+    chosen = [known[name] for name in wanted or known]
+    if alone and len(chosen) > 1:
+        raise UsageError(f"`{workflow.name}` has several sweeps, and one is wanted: say which", hint=hint)
+    return chosen
+
+
+def _content(workflow: Workflow, sweep: Sweep, pinned: Lock, folder: Path) -> Content:
+    from sciflow import containers
+    from sciflow.bundle import readme
+    from sciflow.bundle.emit import Content
+    from sciflow.launchers import slurm
+    from sciflow.plan import graph, lock
+    from sciflow.workflow.sweep import points
+
+    plan = graph.plan(workflow, sweep, pinned, containers.boxes(pinned.image))
     texts = {
         names.WORKFLOW: workflow.source.text if workflow.source else "",
         names.LOCK: lock.text(pinned),
@@ -133,18 +201,8 @@ def compile(  # noqa: A001  the verb's name, in a namespace of its own
         **slurm.render(plan),
         **containers.recipes(pinned.image),
     }
-    say(f"{plan['points']} points, {sum(task['steps'] for task in plan['tasks'])} steps")
-    content = emit.Content(
-        plan=plan,
-        rows=(dict(zip(columns, row, strict=True)) for row in sweep.points(workflow)),
-        texts=texts,
-        lock=pinned,
-        folder=file.parent,
-    )
-    path = emit.write(content, into or file.parent / "bundles", signer)
-    if fat:
-        carry(path, say=say)
-    return Compiled(path=path, id=names.digest_file(path / names.MANIFEST)[0], changes=changes, key_made=made)
+    lines = (line for axis in points(workflow, sweep).axes for line in axis.lines())
+    return Content(plan=plan, lines=lines, texts=texts, lock=pinned, folder=folder)
 
 
 def init(folder: Path) -> Path:

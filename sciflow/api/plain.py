@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from sciflow.api import judging, making, running, staging, whole
 from sciflow.errors import BundleError, SciflowError, SurroundingsError, UsageError
 from sciflow.runner import names
+from sciflow.workflow.faults import likely
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sciflow.api.found import Results
     from sciflow.runner import verdict
@@ -39,6 +40,17 @@ def heed(code: int, place: Path) -> None:
     raise kind(f"`{place}`: {text}", hint=hint)
 
 
+def measured(found: Sequence[making.Checked], name: str, sweep: str) -> making.Checked:
+    """Return the size of one sweep among all of a workflow's. Raises UsageError where it is not said which."""
+    sizes = {one.name.removeprefix(name).removeprefix("-"): one for one in found}
+    if not sweep and len(found) == 1:
+        return found[0]
+    if sweep not in sizes:
+        fault = f"`{name}` has no sweep `{sweep}`" if sweep else f"`{name}` has several sweeps: say which"
+        raise UsageError(fault, hint=likely(sweep, [one for one in sizes if one], what="sweeps"))
+    return sizes[sweep]
+
+
 class Workflow:
     """A workflow file, read and found sound. `load` makes it."""
 
@@ -50,9 +62,7 @@ class Workflow:
     @classmethod
     def load(cls, path: str | Path) -> Workflow:
         """Read a workflow file. Raises WorkflowError with all its faults."""
-        from sciflow.workflow import load
-
-        return cls(Path(path), load.read(Path(path)))
+        return cls(Path(path), making.read(Path(path)))
 
     @property
     def name(self) -> str:
@@ -68,12 +78,20 @@ class Workflow:
         """Show it in a notebook: the file."""
         return f"<details><summary>{escape(repr(self))}</summary><pre>{escape(self.to_toml())}</pre></details>"
 
-    def check(self) -> making.Checked:
-        """Return its size. Raises WorkflowError."""
-        return making.check(self.file)
+    @property
+    def sweeps(self) -> tuple[str, ...]:
+        """The names of its sweeps; the one of a file without named sweeps has an empty name."""
+        return tuple(sweep.name for sweep in self._read.sweeps)
+
+    def check(self, sweep: str = "") -> making.Checked:
+        """Return the size of a sweep: the only one, or the named one. Raises WorkflowError, UsageError."""
+        return measured(making.check(self.file), self.name, sweep)
 
     def compile(self, into: str | Path | None = None, **words: Any) -> Bundle:
-        """Compile it, as `sciflow compile` does, into a folder (`bundles` beside the file, if left out)."""
+        """Compile a sweep of it into a folder (`bundles` beside the file, if left out): the only one, or `sweep=NAME`.
+
+        `words` are those of `api.compile`.
+        """
         made = making.compile(self.file, into=None if into is None else Path(into), **words)
         return Bundle.of(made, words.get("say", running.silent))
 
@@ -94,11 +112,11 @@ class Workflow:
         whole.replace(place, text)
         return place
 
-    def run(self, **words: Any) -> Results:
-        """Compile it and run all of it here; `words` are those of `Engine`."""
+    def run(self, sweep: str = "", **words: Any) -> Results:
+        """Compile a sweep of it (the only one, or the named one) and run it here; `words` are those of `Engine`."""
         from sciflow.api.engine import Engine
 
-        return Engine(**words).execute_parameter_sweep(self)
+        return Engine(**words).execute_parameter_sweep(self, sweep=sweep)
 
 
 class Bundle:

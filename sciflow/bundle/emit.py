@@ -30,10 +30,10 @@ RUNNER = Path(sciflow.runner.__file__).parent
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Content:
-    """What a bundle will hold: plan, points, texts by path, and what the lock names, copied from `folder`."""
+    """What a bundle will hold: plan, lines of points, texts by path, and what the lock names, copied from `folder`."""
 
     plan: Mapping[str, Any]
-    rows: Iterable[Mapping[str, Any]]
+    lines: Iterable[str]
     texts: Mapping[str, str]
     lock: Lock
     folder: Path
@@ -60,9 +60,9 @@ def _copy(source: Path, target: Path, wanted: LockedFile) -> None:
 def _points(content: Content, root: Path) -> None:
     with (root / names.POINTS).open("wb") as table, (root / names.POINTS_INDEX).open("wb") as index:
         at = 0
-        for row in content.rows:
+        for line in content.lines:
             index.write(points.OFFSET.pack(at))
-            at += table.write(names.canonical(row).encode("utf-8") + b"\n")
+            at += table.write(line.encode("utf-8") + b"\n")
 
 
 def _fill(content: Content, root: Path) -> None:

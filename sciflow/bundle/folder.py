@@ -32,7 +32,7 @@ class Bundle:
 
     def steps(self) -> Steps:
         """Return which steps the points call for."""
-        return points.Steps(self.plan, self.points())
+        return points.Steps(self.plan, points.lines(str(self.path), self.plan))
 
     def run(self, name: str = names.DEFAULT_RUN) -> Path:
         """Return the folder of a run, which may not exist yet."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,28 +42,18 @@ def check(file: Path, *, as_json: bool, quiet: bool) -> None:
     """
     found = api.check(file)
     say = talk(quiet=quiet)
-    say(
-        f"cpu-hours at most {found.cpu_hours:.1f}, gpu-hours {found.gpu_hours:.1f}, "
-        f"longest path {found.longest_path_s} s"
-    )
-    say(f"largest step {found.peak_memory_mib} MiB, inputs {found.input_bytes / 1e6:.1f} MB")
-    for task, count in found.steps.items():
-        say(f"  {task}: {count} steps")
-    total = sum(found.steps.values())
-    answer(
-        {
-            "name": found.name,
-            "points": found.points,
-            "steps": dict(found.steps),
-            "cpu_hours": found.cpu_hours,
-            "gpu_hours": found.gpu_hours,
-            "longest_path_s": found.longest_path_s,
-            "peak_memory_mib": found.peak_memory_mib,
-            "input_bytes": found.input_bytes,
-        },
-        f"ok: {found.points} points, {total} steps",
-        as_json=as_json,
-    )
+    for one in found:
+        say(f"{one.name}: {one.points} points" + (f", {one.doubles} more had stood before" if one.doubles else ""))
+        for task, count in one.steps.items():
+            say(f"  {task}: {count} steps")
+        say(
+            f"  cpu-hours at most {one.cpu_hours:.1f}, gpu-hours {one.gpu_hours:.1f}, "
+            f"longest path {one.longest_path_s} s"
+        )
+        say(f"  largest step {one.peak_memory_mib} MiB, inputs {one.input_bytes / 1e6:.1f} MB")
+    points, steps = sum(one.points for one in found), sum(sum(one.steps.values()) for one in found)
+    sizes = [{**dataclasses.asdict(one), "steps": dict(one.steps)} for one in found]
+    answer({"points": points, "steps": steps, "sweeps": sizes}, f"ok: {points} points, {steps} steps", as_json=as_json)
 
 
 @command("compile")
@@ -70,6 +61,7 @@ def check(file: Path, *, as_json: bool, quiet: bool) -> None:
 @click.option(
     "-o", "--output", type=FOLDER, metavar="DIR", help="Where bundles go (default: bundles, beside the file)."
 )
+@click.option("--sweep", "sweeps", multiple=True, metavar="NAME", help="Only this sweep (may be repeated).")
 @click.option("--locked", is_flag=True, help="Use workflow.lock as it stands; fail if it does not fit.")
 @click.option("--update", is_flag=True, help="Resolve everything anew, and say what changed.")
 @click.option("--offline", is_flag=True, help="Reach for no network.")
@@ -78,6 +70,7 @@ def check(file: Path, *, as_json: bool, quiet: bool) -> None:
 def compile_(
     file: Path,
     output: Path | None,
+    sweeps: tuple[str, ...],
     *,
     locked: bool,
     update: bool,
@@ -87,23 +80,27 @@ def compile_(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Compile a workflow into a sealed bundle; its path is the last line.
+    """Compile each sweep of a workflow into a sealed bundle; their paths are the last lines.
 
     Example: sbatch "$(sciflow compile workflow.toml)/launch.sh"
     """
-    made = _compile(
-        file, output, locked=locked, update=update, offline=offline, fat=fat, key=key, say=talk(quiet=quiet)
-    )
-    answer({"bundle": str(made.path), "id": made.id, "changes": list(made.changes)}, str(made.path), as_json=as_json)
-
-
-def _compile(file: Path, output: Path | None = None, *, say: Callable[[str], None], **options: Any) -> api.Compiled:
-    if options.get("locked") and options.get("update"):
+    if locked and update:
         raise click.UsageError("--locked and --update exclude each other.")
-    made = api.compile(file, into=output, say=say, **options)
-    for change in made.changes:
+    options = {"locked": locked, "update": update, "offline": offline, "fat": fat, "key": key}
+    made = _compile(file, into=output, sweeps=sweeps, say=talk(quiet=quiet), **options)
+    bundles = [{"bundle": str(one.path), "id": one.id} for one in made]
+    answer(
+        {**bundles[0], "bundles": bundles, "changes": list(made[0].changes)},
+        "\n".join(str(one.path) for one in made),
+        as_json=as_json,
+    )
+
+
+def _compile(file: Path, *, say: Callable[[str], None], **options: Any) -> tuple[api.Compiled, ...]:
+    made = api.compile_all(file, say=say, **options)
+    for change in made[0].changes:
         say(f"lock: {change}")
-    if made.key_made:
+    if made[0].key_made:
         say("made your first key: `sciflow key ls` shows it")
     return made
 
@@ -116,6 +113,7 @@ def _compile(file: Path, output: Path | None = None, *, say: Callable[[str], Non
 @click.option("--now", is_flag=True, help="Start now, whatever the schedule says.")
 @click.option("--failed", is_flag=True, help="Run again what has failed.")
 @click.option("--degrade", is_flag=True, help="Run also what asks for more than is here, with what is here.")
+@click.option("--sweep", metavar="NAME", help="Of a workflow file with several: the one to run.")
 @click.option(
     "--point",
     "points",
@@ -127,10 +125,11 @@ def _compile(file: Path, output: Path | None = None, *, say: Callable[[str], Non
 def run(
     target: Path,
     run_name: str,
+    *,
     engine: str | None,
     jobs: int | None,
     points: tuple[int, ...],
-    *,
+    sweep: str | None,
     now: bool,
     failed: bool,
     degrade: bool,
@@ -142,7 +141,10 @@ def run(
     Example: sciflow run bundles/digits-0123456789ab -j 4
     """
     say = talk(quiet=quiet)
-    bundle = _compile(target, say=say).path if target.is_file() else target
+    bundle = target
+    if target.is_file():
+        (made,) = _compile(target, sweeps=[sweep] if sweep else [], alone=True, say=say)
+        bundle = made.path
     place, code = api.run(
         bundle, run_name, engine=engine, jobs=jobs, now=now, failed=failed, degrade=degrade, points=points, say=say
     )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
 from sciflow.errors import Fault, WorkflowError
-from sciflow.runner import names, points
+from sciflow.runner import names
 from sciflow.workflow import sweep
-from sciflow.workflow.spec import Placeholder, Schedule, Task, Word, Workflow
+from sciflow.workflow.spec import Placeholder, Schedule, Sweep, Task, Word, Workflow
 
 if TYPE_CHECKING:
     from sciflow.plan.lock import Lock
@@ -52,7 +53,7 @@ def uses(workflow: Workflow) -> dict[str, tuple[str, ...]]:
     A gather task runs once, so it depends on none. Raises WorkflowError where a task that runs once needs a step of one
     that does not: which of its steps would be meant?
     """
-    columns = [column.name for column in sweep.columns(workflow)]
+    columns = [column.name for column in sweep.columns(workflow.parameters, workflow.derive)]
     found: dict[str, tuple[str, ...]] = {}
     faults = []
     for task in ordered(workflow):
@@ -104,9 +105,14 @@ def _schedule(schedule: Schedule, lock: Lock) -> dict[str, Any]:
     }
 
 
-def plan(workflow: Workflow, lock: Lock, boxes: Iterable[Mapping[str, Any]]) -> tuple[Plan, points.Steps]:
-    """Return the plan, and the steps it numbers. Streams the points: memory grows by a few numbers a point, no more."""
-    columns = sweep.columns(workflow)
+def named(workflow: Workflow, chosen: Sweep) -> str:
+    """Return the name of a sweep's bundle."""
+    return f"{workflow.name}-{chosen.name}" if chosen.name else workflow.name
+
+
+def plan(workflow: Workflow, chosen: Sweep, lock: Lock, boxes: Iterable[Mapping[str, Any]]) -> Plan:
+    """Return the plan of one sweep. Points are looked at axis by axis: a large grid costs no more than a small one."""
+    points = sweep.points(workflow, chosen)
     depends = uses(workflow)
     tasks: list[dict[str, Any]] = []
     for task in ordered(workflow):
@@ -132,12 +138,13 @@ def plan(workflow: Workflow, lock: Lock, boxes: Iterable[Mapping[str, Any]]) -> 
     document: dict[str, Any] = {
         "format": names.FORMAT,
         "kind": "plan",
-        "name": workflow.name,
+        "name": named(workflow, chosen),
         "title": workflow.title,
         "parameters": [
             {"name": column.name, "kind": column.kind, "unit": column.unit, "derived": column.derived}
-            for column in columns
+            for column in points.columns
         ],
+        "axes": [{"columns": list(axis.names), "turns": axis.turns} for axis in points.axes],
         "tasks": tasks,
         "code": lock.code_digest,
         "code_files": {file.path: file.sha256 for file in lock.code},
@@ -174,9 +181,7 @@ def plan(workflow: Workflow, lock: Lock, boxes: Iterable[Mapping[str, Any]]) -> 
         "schedule": _schedule(workflow.schedule, lock),
         "slurm": dict(workflow.slurm),
     }
-    order = [column.name for column in columns]
-    steps = points.Steps(document, (dict(zip(order, row, strict=True)) for row in sweep.points(workflow)))
     for entry in tasks:
-        entry["steps"] = len(steps.first[entry["name"]])
-    document["points"] = steps.points
-    return document, steps
+        entry["steps"] = math.prod(axis.distinct(entry["uses"]) for axis in points.axes)
+    document["points"] = len(points)
+    return document

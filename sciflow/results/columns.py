@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from sciflow.errors import BundleError
 from sciflow.runner import names
+from sciflow.runner.points import name as name_of
 
 Plan: TypeAlias = Mapping[str, Any]
 """What `plan.json` says."""
@@ -17,7 +18,7 @@ Record: TypeAlias = Mapping[str, Any]
 """What happened to one step: the attempt that counts."""
 Settled: TypeAlias = Mapping[tuple[str, int], Record]
 """(task, step) -> its record; a step without a record is absent."""
-Steps: TypeAlias = Mapping[str, Sequence[int]]
+Steps: TypeAlias = Mapping[str, Any]
 """task -> for each point, in point order, the number of the step that it uses."""
 Point: TypeAlias = Mapping[str, Any]
 
@@ -32,7 +33,7 @@ SEVERITY = (
     names.FAILED,
 )
 INT64 = range(-(2**63), 2**63)
-POINT_COLUMNS = ("point", "state")
+POINT_COLUMNS = ("point", "state", "point_id")
 STEP_COLUMNS = (
     "task",
     "step",
@@ -74,11 +75,11 @@ def columns(plan: Plan, points: Iterable[Point], steps: Steps, settled: Settled)
 
     `points` is read once. Raises BundleError when it does not hold as many points as the plan says.
     """
-    parameters = _parameters(plan, points)
+    parameters, ids = _parameters(plan, points)
     records = {
         task["name"]: [settled.get((task["name"], step)) for step in range(task["steps"])] for task in plan["tasks"]
     }
-    of_points, point_metrics = _of_points(plan, parameters, steps, records)
+    of_points, point_metrics = _of_points(plan, (ids, *parameters.values()), steps, records)
     of_steps, step_metrics = _of_steps(plan, parameters, steps, records)
     return Columns(points=of_points, steps=of_steps, point_metrics=point_metrics, step_metrics=step_metrics)
 
@@ -125,23 +126,28 @@ def _text(value: Any) -> str | None:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _parameters(plan: Plan, points: Iterable[Point]) -> dict[str, Column]:
+def _parameters(plan: Plan, points: Iterable[Point]) -> tuple[dict[str, Column], Column]:
+    """Return a column a parameter, and the points' names: of their content, the same in whatever sweep they occur."""
     listed: dict[str, list[Any]] = {parameter["name"]: [] for parameter in plan["parameters"]}
+    derived = {parameter["name"] for parameter in plan["parameters"] if parameter["derived"]}
+    ids = []
     count = 0
     for point in points:
         count += 1
+        ids.append(name_of(point, derived))
         for name, values in listed.items():
             values.append(point.get(name))
     if count != plan["points"]:
         raise BundleError(f"`{names.POINTS}` holds {count} points where `{names.PLAN}` says {plan['points']}")
     kinds = {parameter["name"]: parameter["kind"] for parameter in plan["parameters"]}
-    return {name: fit(name, values, kinds[name]) for name, values in listed.items()}
+    ids_column = Column(name="point_id", kind="text", values=ids)
+    return {name: fit(name, values, kinds[name]) for name, values in listed.items()}, ids_column
 
 
 def _of_points(
-    plan: Plan, parameters: Mapping[str, Column], steps: Steps, records: Mapping[str, Sequence[Record | None]]
+    plan: Plan, parameters: Sequence[Column], steps: Steps, records: Mapping[str, Sequence[Record | None]]
 ) -> tuple[tuple[Column, ...], tuple[str, ...]]:
-    """Lay out the points: number, state, parameters, metrics.
+    """Lay out the points: number, state, name, parameters, metrics.
 
     Gathered tasks belong to no point: neither their state nor their metrics are a point's.
     """
@@ -156,7 +162,7 @@ def _of_points(
         Column(name="state", kind="text", values=_worst(plan["points"], own, steps, records)),
     ]
     taken = {column.name for column in laid}
-    for column in parameters.values():
+    for column in parameters:
         name = _free(column.name, "parameter", taken)
         laid.append(Column(name=name, kind=column.kind, values=column.values))
     metrics = []

@@ -82,6 +82,14 @@ def write(tables: Tables, folder: Path, *, provenance: Mapping[str, str]) -> Pat
     return folder / RESULTS
 
 
+def cells(path: Path) -> dict[str, list[Any]]:
+    """Return the columns of a parquet file as lists. Raises ValueError with what is wrong with it."""
+    try:
+        return pl.read_parquet(path, memory_map=False).to_dict(as_series=False)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise ValueError(str(error).partition("\n")[0]) from error
+
+
 def put(path: Path, write_to: Callable[[Path], object]) -> None:
     """Write a file beside its place, then rename it: a reader never sees half of it.
 

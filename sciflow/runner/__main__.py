@@ -182,7 +182,7 @@ def work(bundle, plan, room, chosen):
             when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(start))
             say("outside hours, nothing done: it opens at %s; --now starts at once" % when)
             return names.EXIT_LATER
-    steps = points.Steps(plan, points.read(bundle, plan))
+    steps = points.Steps(plan, points.lines(bundle, plan))
     settled, _ = records.settle(run, records.read(run))
     if chosen.verb == "run" and chosen.failed:
         settled = {key: record for key, record in settled.items() if record["state"] not in records.FINAL[1:]}
@@ -215,7 +215,7 @@ def work(bundle, plan, room, chosen):
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, stop)
-    total = sum(len(steps.first[name]) for name in steps.first)
+    total = sum(1 for _ in steps.all())
     done = sum(1 for record in settled.values() if record["state"] == names.DONE)
     engine = box.choose(plan["boxes"], chosen.engine or os.environ.get("SCIFLOW_ENGINE"))
     if engine["isolation"] == "none":

@@ -41,6 +41,7 @@ class Given(object):
         self.plan, self.steps, self.table, self.settled = plan, steps, table, settled
         self.work, self.paths = work, paths
         self.tasks = {task["name"]: task for task in plan["tasks"]}
+        self.kinds = points.kinds(plan)
 
     def to(self, running):
         """Write what one attempt reads; return (its environment, its argv)."""
@@ -52,7 +53,7 @@ class Given(object):
         settings.update(task["environment"])
         settings.update(
             HOME=inside,
-            SCIFLOW_PARAMETERS=self._json("%d.parameters.json" % slot, mine),
+            SCIFLOW_PARAMETERS=self._json("%d.parameters.json" % slot, points.given(mine, self.kinds)),
             SCIFLOW_OUT=inside,
             SCIFLOW_SEED=str(seed),
             SCIFLOW_STEP="%s/%d" % (task["name"], running.step),
@@ -64,7 +65,7 @@ class Given(object):
 
     def values(self, name, number):
         """Return the values of the first point that calls for a step."""
-        return self.table.values(self.steps.first[name][number])
+        return self.table.values(self.steps.first(name, number))
 
     def _json(self, file, value):
         """Write a JSON file in the worker's folder; return its path in the box."""
@@ -92,7 +93,7 @@ class Given(object):
                 return self._gathered(name, running.slot)
             if kind == "seed":
                 return str(seed)
-            return str(self.steps.first[task["name"]][number])  # "point"
+            return str(self.steps.first(task["name"], number))  # "point"
 
         return fill
 
@@ -117,7 +118,7 @@ class Given(object):
             "metrics": inside + "/" + task["metrics"],
         }
         if not task["gather"] and len(task["uses"]) == len(self.plan["parameters"]):
-            told["point"] = self.steps.first[task["name"]][running.step]  # else points share the step: there is no one
+            told["point"] = self.steps.first(task["name"], running.step)  # else points share the step: there is no one
         return told
 
     def _input(self, name):
@@ -137,12 +138,12 @@ class Given(object):
         uses = self.tasks[name]["uses"]
         file = "%d.%s.jsonl" % (slot, name)
         with _anew(os.path.join(self.work, file)) as stream:
-            for number in range(len(self.steps.first[name])):
+            for number in range(self.steps.count(name)):
                 values = self.values(name, number)
                 json.dump(
                     {
                         "step": number,
-                        "parameters": {use: values[use] for use in uses},
+                        "parameters": points.given({use: values[use] for use in uses}, self.kinds),
                         "metrics": self.settled[name, number]["metrics"],
                         "outputs": self._published((name, number)),
                     },

@@ -232,7 +232,7 @@ def launch(bundle, plan, run_name, say):
     if busy:
         say("round %d is going on (%s): nothing to do" % (past[-1][0], ", ".join(busy)))
         return names.EXIT_OK
-    steps = points.Steps(plan, points.read(bundle, plan))
+    steps = points.Steps(plan, points.lines(bundle, plan))
     settled, _ = records.settle(run, records.read(run))
     order = Order(plan, steps, settled)
     final = sum(1 for record in settled.values() if record["state"] in records.FINAL)

@@ -20,8 +20,13 @@ class StepError(Exception):
 
 
 def rendered(part, values):
-    """Write a value as a command shows it: numbers as Python's repr, so that they read back; truth in lower case."""
+    """Write a value as a command shows it: numbers as Python's repr, so that they read back; truth in lower case.
+
+    A value that is not there at this point is the empty text.
+    """
     value = values[part]
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     return repr(value) if isinstance(value, float) else str(value)

@@ -7,6 +7,8 @@ import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sciflow.workflow import exact
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -32,7 +34,7 @@ def power(base: float, exponent: float) -> float:
         raise ZeroDivisionError
     if base < 0 and exponent != math.floor(exponent):
         raise ImpossibleError("a negative number to a power that is not whole")
-    return float(base**exponent)
+    return exact.power(float(base), float(exponent))
 
 
 def square_root(number: float) -> float:
@@ -47,8 +49,8 @@ def logarithm(number: float, base: float = math.e) -> float:
     if number <= 0 or base <= 0 or base == 1:
         raise ImpossibleError("the logarithm of a number, or to a base, that has none")
     if base == math.e:
-        return math.log(number)
-    return math.log10(number) if base == 10 else math.log(number, base)  # noqa: PLR2004  log10 is exact at powers of ten
+        return exact.log(number)
+    return exact.log10(number) if base == 10 else exact.log(number) / exact.log(base)  # noqa: PLR2004  log10 is exact at powers of ten
 
 
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -96,6 +98,6 @@ FUNCTIONS = {
     "ceil": Function(call=math.ceil, kind=_whole, takes="one number"),
     "sqrt": Function(call=square_root, kind=_fraction, takes="one number"),
     "log": Function(call=logarithm, kind=_fraction, takes="one number, or a number and a base", most=2),
-    "exp": Function(call=math.exp, kind=_fraction, takes="one number"),
+    "exp": Function(call=exact.exp, kind=_fraction, takes="one number"),
     "len": Function(call=len, kind=_whole, takes="one text", text=True),
 }

@@ -1,4 +1,4 @@
-"""The forms a parameter's values may be written in -> the values, all of one kind."""
+"""The forms in which a parameter's values may be written out -> the values, all of one kind."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import math
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from sciflow.workflow.faults import shown
+from sciflow.runner import names
+from sciflow.workflow import exact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,9 +17,15 @@ if TYPE_CHECKING:
 
 MAX_POINTS = 1_000_000
 
-KINDS: dict[type, Kind] = {bool: "bool", int: "int", float: "float", str: "text"}
-SPOKEN = {"bool": "true or false", "int": "a whole number", "float": "a number", "text": "a text"}
-FORMS = ("values", "range", "linspace", "logspace", "geomspace")
+KINDS: dict[type, Kind] = {bool: "bool", int: "int", float: "float", str: "text", dict: "table"}
+SPOKEN: dict[Kind, str] = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "text": "a text",
+    "table": "a table",
+}
+FORMS = ("values", "range", "linspace", "logspace", "geomspace", "replicates")
 
 
 class AxisError(ValueError):
@@ -29,30 +36,48 @@ class AxisError(ValueError):
         self.text, self.hint, self.index = text, hint, index
 
 
-def values(form: str, written: Sequence[Any]) -> tuple[Kind, tuple[Value, ...]]:
-    """Return the kind and the values of a parameter written in one of FORMS. Raises AxisError."""
+def values(form: str, written: Any) -> tuple[Kind, tuple[Value, ...]]:
+    """Return the kind and the values of a parameter written in one of FORMS. Raises AxisError.
+
+    A list may hold a value twice: whether that is meant depends on what turns with it (`doubled`).
+    """
     if form == "values":
-        return _listed(written)
+        return listed(written)
+    if form == "replicates":
+        _fits(written)
+        return "int", tuple(range(written))
     made = _range(written) if form == "range" else _spaced(form, written)
     if len(set(made)) < len(made):
         raise AxisError("two of its values are the same", "fewer values, or ends further apart, make them differ")
     return KINDS[type(made[0])], made
 
 
-def _listed(written: Sequence[Any]) -> tuple[Kind, tuple[Value, ...]]:
+def listed(written: Sequence[Any]) -> tuple[Kind, tuple[Value, ...]]:
+    """Return the kind and the values of a list; whole numbers among fractions are fractions. Raises AxisError."""
     kinds = [KINDS[type(value)] for value in written]
     kind: Kind = "float" if set(kinds) == {"int", "float"} else kinds[0]
     for index, other in enumerate(kinds):
         if other != kind and not (kind == "float" and other == "int"):
             fault = f"{SPOKEN[other]} stands among values that are each {SPOKEN[kind]}"
             raise AxisError(fault, "the values of a parameter are of one kind", index=index)
-    made: list[Value] = [float(value) for value in written] if kind == "float" else list(written)
-    seen: set[Value] = set()
-    for index, value in enumerate(made):
+    return kind, tuple(of_kind(kind, value) for value in written)
+
+
+def of_kind(kind: Kind, value: Any) -> Value:
+    """Return a value as a parameter of this kind holds it: a number as float, a table as its canonical JSON."""
+    if kind == "float":
+        return float(value)
+    return str(names.canonical(value)) if isinstance(value, dict) else value
+
+
+def doubled(values: Sequence[Any]) -> int | None:
+    """Return the index of the first value that has stood before, if any."""
+    seen: set[Any] = set()
+    for index, value in enumerate(values):
         if value in seen:
-            raise AxisError(f"`{shown(value)}` stands here for the second time", "each value stands once", index=index)
+            return index
         seen.add(value)
-    return kind, tuple(made)
+    return None
 
 
 def _range(written: Sequence[float]) -> tuple[Value, ...]:
@@ -87,7 +112,7 @@ def _spaced(form: str, written: Sequence[float]) -> tuple[Value, ...]:
     if first == 0 or last == 0 or (first < 0) != (last < 0):
         raise AxisError("its ends are 0 or differ in sign", "both ends are above 0, or both below")
     sign = math.copysign(1.0, first)
-    inner = [sign * _ten(exponent) for exponent in _linear(math.log10(abs(first)), math.log10(abs(last)), count)]
+    inner = [sign * _ten(exponent) for exponent in _linear(exact.log10(abs(first)), exact.log10(abs(last)), count)]
     return _finite([first, *inner[1:-1], last])
 
 
@@ -98,7 +123,7 @@ def _linear(first: float, last: float, count: int) -> list[float]:
 
 def _ten(exponent: float) -> float:
     try:
-        return math.pow(10.0, exponent)
+        return exact.ten(exponent)
     except OverflowError:
         return math.inf
 

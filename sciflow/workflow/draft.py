@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
 from sciflow.runner import names
 from sciflow.workflow import template
-from sciflow.workflow.spec import Image, Parameter, Resources, Task, Workflow
+from sciflow.workflow.spec import Block, Image, Parameter, Resources, Sweep, Task, Value, Workflow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,11 +29,7 @@ def write(workflow: Workflow) -> str:
         "code": _set(include=list(workflow.code.include), exclude=list(workflow.code.exclude)),
         "inputs": {one.name: {"path": one.path} for one in workflow.inputs},
         "parameters": _parameters(workflow.parameters),
-        "sweep": _set(
-            zip=[list(group) for group in workflow.sweep.zip],
-            derive={one.name: one.expression for one in workflow.sweep.derive},
-            where=workflow.sweep.where,
-        ),
+        **_sweeps(workflow),
         "tasks": {task.name: _task(task) for task in workflow.tasks},
         "results": _set(
             metrics={
@@ -69,11 +66,62 @@ def _image(image: Image) -> dict[str, Any]:
     return {image.source: image.reference, **_set(packages=list(image.packages))}
 
 
+def _sweeps(workflow: Workflow) -> dict[str, Any]:
+    derive = {one.name: one.expression for one in workflow.derive}
+    tables = {one.name: _blocks(one) for one in workflow.sweeps}
+    own = tables.pop("", {})
+    return {"sweep": _set(derive=derive) | own, "sweeps": tables}
+
+
+def _blocks(sweep: Sweep) -> dict[str, Any]:
+    blocks = [_block(one) for one in sweep.blocks]
+    return blocks[0] if len(blocks) == 1 else {"blocks": blocks}
+
+
+def _block(block: Block) -> dict[str, Any]:
+    sample = block.sample
+    return _set(
+        parameters=_parameters(block.parameters),
+        zip=[list(group) for group in block.zip],
+        where=block.where,
+        exclude=[dict(partial) for partial in block.exclude],
+        include=[dict(partial) for partial in block.include],
+        sample={"method": sample.method, "points": sample.points, **_set(seed=sample.seed)} if sample else {},
+    )
+
+
 def _parameters(parameters: tuple[Parameter, ...]) -> dict[str, Any]:
     # TOML writes tables after plain values, so one table among lists would change its place in the order of the axes.
-    if any(one.unit for one in parameters):
-        return {one.name: {"values": list(one.values), **_set(unit=one.unit)} for one in parameters}
-    return {one.name: list(one.values) for one in parameters}
+    tables = [_parameter(one) for one in parameters]
+    if all(table.keys() == {"values"} and one.kind != "table" for one, table in zip(parameters, tables, strict=True)):
+        return {one.name: table["values"] for one, table in zip(parameters, tables, strict=True)}
+    return {one.name: table for one, table in zip(parameters, tables, strict=True)}
+
+
+def _parameter(one: Parameter) -> dict[str, Any]:
+    said = _set(unit=one.unit, when=one.when)
+    values = [_value(one, value) for value in one.values]
+    if one.draw is None:
+        return {**_listed(one, values), **said}
+    if one.draw.form == "choice":
+        return {"choice": values, **_set(weights=list(one.draw.weights)), **said}
+    return {one.draw.form: list(one.draw.numbers), **said}
+
+
+def _value(parameter: Parameter, value: Value) -> Any:
+    return json.loads(str(value)) if parameter.kind == "table" else value
+
+
+def _listed(one: Parameter, values: list[Any]) -> dict[str, Any]:
+    """Write many whole numbers at even steps as the range they are."""
+    if one.kind == "int" and len(values) > LONG:
+        first, step = values[0], values[1] - values[0]
+        if step and values == list(range(first, first + step * len(values), step)):
+            return {"range": [first, first + step * len(values), step]}
+    return {"values": values}
+
+
+LONG = 16  # values that a list may well show
 
 
 def _task(task: Task) -> dict[str, Any]:

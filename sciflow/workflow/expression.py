@@ -15,21 +15,25 @@ from __future__ import annotations
 import itertools
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sciflow.workflow.arithmetic import FUNCTIONS, OPERATORS, ImpossibleError
+from sciflow.workflow.axes import SPOKEN
 from sciflow.workflow.faults import likely, shown
-from sciflow.workflow.spec import Kind, Value
 from sciflow.workflow.tokens import ExpressionError, Token, split
 
-__all__ = ["Expression", "ExpressionError", "names", "parse"]
+if TYPE_CHECKING:
+    from sciflow.workflow.spec import Kind, Value
+
+__all__ = ["AbsentError", "Expression", "ExpressionError", "names", "parse"]
 
 MAX_DEPTH = 32
 MAX_INTEGER = 2**63 - 1
 
-Row: TypeAlias = Mapping[str, Value]
+Row: TypeAlias = Mapping[str, Any]
+"""The values at a point, by column; None where an optional one has none."""
 
 ESCAPES = {"\\": "\\", "'": "'", '"': '"', "n": "\n", "t": "\t"}
 WORDS = {"and", "or", "not", "in", "true", "false", "True", "False"}
@@ -41,8 +45,7 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-SPOKEN = {"bool": "true or false", "int": "a whole number", "float": "a number", "text": "a text"}
-NUMBERS = ("int", "float")
+NUMBERS: tuple[Kind, ...] = ("int", "float")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,9 +73,16 @@ class _Part:
     is_list: bool = False
 
 
-def parse(text: str, names: Mapping[str, Kind]) -> Expression:
-    """Return the expression over columns of these names and kinds. Raises ExpressionError at the first fault."""
-    reader = _Parser(split(text), names)
+class AbsentError(ExpressionError):
+    """An expression reads a column that has no value at this point."""
+
+
+def parse(text: str, names: Mapping[str, Kind], optional: Collection[str] = ()) -> Expression:
+    """Return the expression over columns of these names and kinds. Raises ExpressionError at the first fault.
+
+    Where one of the `optional` columns has no value and is read, its value raises AbsentError.
+    """
+    reader = _Parser(split(text), names, optional)
     part = reader.either()
     if reader.token.kind != "end":
         raise ExpressionError(
@@ -100,8 +110,8 @@ def names(text: str) -> tuple[str, ...]:
 class _Parser:
     """Recursive descent, one method a rule of the grammar above."""
 
-    def __init__(self, tokens: list[Token], names: Mapping[str, Kind]) -> None:
-        self.tokens, self.names = tokens, names
+    def __init__(self, tokens: list[Token], names: Mapping[str, Kind], optional: Collection[str]) -> None:
+        self.tokens, self.names, self.optional = tokens, names, optional
         self.at = self.depth = 0
         self.used: dict[str, None] = {}
 
@@ -244,8 +254,13 @@ class _Parser:
         if name not in self.names:
             hint = likely(name, self.names, what="columns") + "; a text stands in quotes"
             raise ExpressionError(token.column, f"there is no column `{shown(name)}`", hint)
+        if self.names[name] == "table":
+            fault = f"`{name}` holds tables, which no expression reads"
+            raise ExpressionError(token.column, fault, "say what it is to be read as in a parameter zipped with it")
         self.used[name] = None
-        return _Part(self.names[name], token.column, operator.itemgetter(name))
+        if name not in self.optional:
+            return _Part(self.names[name], token.column, operator.itemgetter(name))
+        return _Part(self.names[name], token.column, lambda row: _present(name, token.column, row))
 
     def _list(self, token: Token) -> _Part:
         items = [self.either()]
@@ -279,7 +294,15 @@ class _Parser:
         return _guarded(kind, token.column, lambda row: call(*[value(row) for value in values]))
 
 
-def _want(part: _Part, kinds: tuple[str, ...], by: str, hint: str = "") -> None:
+def _present(name: str, column: int, row: Row) -> Value:
+    value: Value | None = row[name]
+    if value is None:
+        hint = "ask first for what makes it there, as in `kernel == 'poly' and degree > 2`"
+        raise AbsentError(column, f"`{name}` has no value there", hint)
+    return value
+
+
+def _want(part: _Part, kinds: tuple[Kind, ...], by: str, hint: str = "") -> None:
     if part.is_list:
         raise ExpressionError(part.column, f"{by} is given a list", "lists stand after `in`")
     if part.kind not in kinds:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from sciflow.errors import Fault
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from sciflow.workflow.spec import Keys
 
 SHOWN = 60  # characters of a foreign text that a message repeats
-LISTED = 12  # names that a hint lists
+LISTED = 16  # names that a hint lists
 COMPARED = 1_000  # names among which a likeness is looked for: each costs a comparison
 
 
@@ -104,3 +105,18 @@ class Faults:
     def _add(self, path: Keys, place: tuple[int, int], text: str, hint: str) -> None:
         line, column = place
         self.found.setdefault((path, text), Fault(file=self.file, line=line, column=column, text=text, hint=hint))
+
+
+def inside(place: str, key: Keys, what: str, faults: Faults, *, folder: str) -> bool:
+    """Say whether a path is relative, stays in its folder and is written plainly; add the fault if not."""
+    path = PurePosixPath(place)
+    if path.is_absolute():
+        faults.value(key, f"{what} has an absolute path, `{shown(place)}`", f"write it relative to {folder}")
+    elif ".." in path.parts:
+        faults.value(key, f"{what} leaves {folder}: `{shown(place)}`", "a path without `..` stays in it")
+    elif str(path) != place or place == ".":
+        hint = "write the path of a file" if place == "." else f"write `{shown(path)}`"
+        faults.value(key, f"{what} has a path with needless parts, `{shown(place)}`", hint)
+    else:
+        return True
+    return False

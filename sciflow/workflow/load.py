@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import zoneinfo
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sciflow.errors import Fault, SurroundingsError, UsageError, WorkflowError
-from sciflow.workflow import quantity, shape, space, tasks
-from sciflow.workflow.faults import Faults, escaped, likely, shown
+from sciflow.workflow import combine, quantity, shape, space, tasks
+from sciflow.workflow.faults import Faults, escaped, inside, likely, shown
 from sciflow.workflow.places import MAX_BYTES, Document, NotTomlError
 from sciflow.workflow.places import parse as parse_toml
 from sciflow.workflow.places import read as read_toml
@@ -23,18 +23,19 @@ from sciflow.workflow.spec import (
     Input,
     Keys,
     Metric,
-    Parameter,
     Schedule,
     Source,
-    Sweep,
     Task,
     Workflow,
 )
-from sciflow.workflow.sweep import derivations
+from sciflow.workflow.sweep import columns as columns_of
+
+if TYPE_CHECKING:
+    from sciflow.workflow.tabular import Parquet
 
 
-def read(file: Path) -> Workflow:
-    """Return the workflow of a file.
+def read(file: Path, parquet: Parquet | None = None) -> Workflow:
+    """Return the workflow of a file; `parquet` reads what values it takes from parquet files.
 
     Raises WorkflowError with all the file's faults at once (one alone if it is not TOML), UsageError if there is no
     such file, SurroundingsError if it cannot be read.
@@ -59,10 +60,10 @@ def read(file: Path) -> Workflow:
         text, document = read_toml(raw)
     except NotTomlError as error:
         raise _alone(error, file) from None
-    return _build(text, document, file)
+    return _build(text, document, file, parquet)
 
 
-def parse(text: str, *, file: Path) -> Workflow:
+def parse(text: str, *, file: Path, parquet: Parquet | None = None) -> Workflow:
     """Return the workflow of a text, as `read` does; inputs are looked up in the folder of `file`."""
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise _alone(NotTomlError(0, 0, f"the text has more than {MAX_BYTES:,} bytes"), file)
@@ -70,7 +71,7 @@ def parse(text: str, *, file: Path) -> Workflow:
         document = parse_toml(text)
     except NotTomlError as error:
         raise _alone(error, file) from None
-    return _build(text, document, file)
+    return _build(text, document, file, parquet)
 
 
 def _alone(error: NotTomlError, file: Path) -> WorkflowError:
@@ -78,16 +79,16 @@ def _alone(error: NotTomlError, file: Path) -> WorkflowError:
     return WorkflowError([fault])
 
 
-def _build(text: str, document: Document, file: Path) -> Workflow:
+def _build(text: str, document: Document, file: Path, parquet: Parquet | None) -> Workflow:
     faults = Faults(str(file), document)
     data = shape.check(document.data, faults)
     # Whoever asks "is there such a name?" looks here, so only tables may stay.
-    for section in ("inputs", "parameters", "tasks"):
+    for section in ("inputs", "parameters", "tasks", "sweep"):
         if not isinstance(document.data.get(section, {}), dict):
             document.data[section] = {}
     document.data.setdefault("tasks", {})
-    found = space.parameters(data, faults)
-    sweep = space.combine(data, found, faults)
+    document.data.setdefault("parameters", {})
+    space_of = combine.combine(data, faults, space.Tables(folder=file.parent, parquet=parquet))
     code = _code(data.get("code", {}), faults)
     all_tasks = tasks.build(data, file.parent, faults)
     metrics = _metrics(data, all_tasks, faults)
@@ -97,13 +98,14 @@ def _build(text: str, document: Document, file: Path) -> Workflow:
         image=_image(data.get("image"), faults),
         code=code,
         inputs=_inputs(data.get("inputs", {}), file.parent, faults),
-        parameters=found,
-        sweep=sweep,
+        parameters=space_of.parameters,
+        derive=space_of.derive,
+        sweeps=space_of.sweeps,
         tasks=all_tasks,
         metrics=metrics,
         schedule=_schedule(data.get("schedule", {}), faults),
         slurm=tuple(data.get("slurm", {}).items()),
-        charts=_charts(data, found, sweep, faults),
+        charts=_charts(data, space_of, faults),
         source=Source(file=file, text=text, places={**document.values, **document.keys}),
     )
     if faults.found:
@@ -117,7 +119,7 @@ def _image(table: dict[str, Any] | None, faults: Faults) -> Image | None:
     if "packages" in table and "debian" not in table:
         faults.key(("image", "packages"), "`packages` are Debian packages, and the image is not made by `debian`")
     if "file" in table:
-        tasks.inside(table["file"], ("image", "file"), "the image", faults, folder="the workflow's folder")
+        inside(table["file"], ("image", "file"), "the image", faults, folder="the workflow's folder")
     if "from" in table:
         return Image(source="from", reference=table["from"])
     if "debian" in table:
@@ -128,7 +130,7 @@ def _image(table: dict[str, Any] | None, faults: Faults) -> Image | None:
 def _code(table: dict[str, list[str]], faults: Faults) -> Code:
     for key, patterns in table.items():
         for index, pattern in enumerate(patterns):
-            tasks.inside(pattern, ("code", key, index), "this pattern", faults, folder="the workflow's folder")
+            inside(pattern, ("code", key, index), "this pattern", faults, folder="the workflow's folder")
     if table.get("exclude") and not table.get("include"):
         faults.key(
             ("code", "exclude"),
@@ -143,7 +145,7 @@ def _inputs(tables: dict[str, Any], folder: Path, faults: Faults) -> tuple[Input
     for name, table in tables.items():
         path: Keys = ("inputs", name, "path")
         place = table.get("path", "")
-        if not place or not tasks.inside(place, path, f"input `{name}`", faults, folder="the workflow's folder"):
+        if not place or not inside(place, path, f"input `{name}`", faults, folder="the workflow's folder"):
             continue
         found.append(Input(name=name, path=place))
         step = folder
@@ -230,9 +232,8 @@ def _is_zone(name: str) -> bool:
 NUMERIC = ("int", "float", "bool")
 
 
-def _charts(data: dict[str, Any], found: tuple[Parameter, ...], sweep: Sweep, faults: Faults) -> tuple[Chart, ...]:
-    kinds = {one.name: str(one.kind) for one in found}
-    kinds |= {name: one.kind for name, one in derivations(found, sweep.derive).items()}
+def _charts(data: dict[str, Any], space_of: combine.Combined, faults: Faults) -> tuple[Chart, ...]:
+    kinds = {one.name: str(one.kind) for one in columns_of(space_of.parameters, space_of.derive)}
     columns = space.written(faults)
     results = faults.document.data.get("results", {})
     metrics = (

@@ -1,47 +1,66 @@
-"""The sections [parameters] and [sweep], their shape checked -> parameters and sweep, and what is wrong with them."""
+"""The section [parameters], its shape checked -> parameters, and what is wrong with them."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sciflow.workflow import axes, expression, sweep
-from sciflow.workflow.axes import MAX_POINTS
-from sciflow.workflow.faults import Faults, likely, shown
-from sciflow.workflow.order import order
-from sciflow.workflow.spec import Derived, Keys, Kind, Parameter, Sweep
+from sciflow.workflow import axes, draw, tabular
+from sciflow.workflow.faults import Faults, inside, likely, shown
+from sciflow.workflow.spec import Draw, Keys, Kind, Parameter, Value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 EXPRESSION_WORDS = ("and", "or", "not", "in", "true", "false", "True", "False")
 PLACEHOLDER_WORDS = ("inputs", "outputs", "point", "seed")
 RESULT_COLUMNS = (
-    *("task", "step", "state", "code", "signal", "reason", "attempt", "key"),
+    *("task", "step", "state", "code", "signal", "reason", "attempt", "key", "point_id"),
     *("wall_s", "user_s", "system_s", "peak_mib"),
 )
 
 
-def parameters(data: dict[str, Any], faults: Faults) -> tuple[Parameter, ...]:
-    """Return the parameters that can be used, in the order of the file."""
-    found = []
-    for name, written in data.get("parameters", {}).items():
-        path: Keys = ("parameters", name)
-        fit = free(name, path, faults)
-        table = written if isinstance(written, dict) else {"values": written}
-        form = next((form for form in axes.FORMS if form in table), "")
-        if not form:
-            continue  # what is wrong with it has been told
-        where = (*path, form) if isinstance(written, dict) else path
-        try:
-            kind, values = axes.values(form, table[form])
-        except axes.AxisError as error:
-            at = where if error.index is None else (*where, error.index)
-            faults.value(at, f"parameter `{shown(name)}`: {error.text}", error.hint)
-            continue
-        if fit:
-            found.append(Parameter(name=name, kind=kind, values=values, unit=table.get("unit", "")))
-    return tuple(found)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tables:
+    """Where files of values lie, and what reads those in parquet."""
+
+    folder: Path
+    parquet: tabular.Parquet | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """Parameters, the groups of those that came from one file together, and the path of the values of each."""
+
+    parameters: tuple[Parameter, ...]
+    groups: tuple[tuple[str, ...], ...]
+    paths: dict[str, Keys]
+
+
+def parameters(table: dict[str, Any], base: Keys, faults: Faults, tables: Tables) -> Found:
+    """Return the parameters of a table (which stands at `base`) that can be used, in the order of the file."""
+    found: list[Parameter] = []
+    groups: list[tuple[str, ...]] = []
+    paths: dict[str, Keys] = {}
+    for name, written in table.items():
+        path = (*base, name)
+        entry = written if isinstance(written, dict) else {"values": written}
+        if "columns" in entry:
+            several = _columns(name, entry, path, faults, tables)
+            groups.append(tuple(one.name for one in several))
+        else:
+            one = _one(name, entry, path, faults, tables) if free(name, path, faults) else None
+            several = [one] if one else []
+        for one in several:
+            if one.name in paths:
+                faults.key(path, f"the parameter `{one.name}` is made twice", "give one of the two another name")
+                continue
+            found.append(one)
+            paths[one.name] = next(((*path, form) for form in axes.FORMS if form in entry), path)
+            paths[one.name] = path if not isinstance(written, dict) else paths[one.name]
+    return Found(parameters=tuple(found), groups=tuple(group for group in groups if len(group) > 1), paths=paths)
 
 
 def free(name: str, path: Keys, faults: Faults) -> bool:
@@ -57,125 +76,162 @@ def free(name: str, path: Keys, faults: Faults) -> bool:
     return True
 
 
-def combine(data: dict[str, Any], found: tuple[Parameter, ...], faults: Faults) -> Sweep:
-    """Return the sweep over the parameters found, without what is wrong with it."""
-    table = data.get("sweep", {})
-    groups = _zip(table.get("zip", []), found, faults)
-    size = math.prod(len(axis.turns) for axis in sweep.axes(found, Sweep(zip=groups)))
-    if size > MAX_POINTS:
-        fault = f"the sweep has {size:,} points before `where`, and may have {MAX_POINTS:,}"
-        faults.key(("parameters",), fault, "take fewer values, or let parameters turn together with `sweep.zip`")
-    derive = _derive(table.get("derive", {}), found, faults)
-    made = Sweep(zip=groups, derive=derive, where=table.get("where", ""))
-    if _where(made, found, faults) and size <= MAX_POINTS:
-        _try(made, found, faults)
-    return made
-
-
-def _zip(groups: list[list[str]], found: tuple[Parameter, ...], faults: Faults) -> tuple[tuple[str, ...], ...]:
-    lengths = {one.name: len(one.values) for one in found}
-    known = faults.document.data.get("parameters", {})
-    seen: set[str] = set()
-    sound = []
-    for index, group in enumerate(groups):
-        path: Keys = ("sweep", "zip", index)
-        usable = True
-        for place, name in enumerate(group):
-            if name in seen:
-                faults.value((*path, place), f"`{shown(name)}` is in two groups of `zip`", "make them one group")
-            elif name not in known:
-                hint = likely(name, known, what="parameters")
-                faults.value((*path, place), f"`zip` names `{shown(name)}`, and there is no such parameter", hint)
-            usable = usable and name not in seen and name in lengths
-            seen.add(name)
-        if usable and len({lengths[name] for name in group}) > 1:
-            counts = ", ".join(f"`{name}` has {lengths[name]:,}" for name in group)
-            faults.value(path, f"zipped parameters differ in length: {counts}", "values are taken pair by pair")
-        elif usable:
-            sound.append(tuple(group))
-    return tuple(sound)
-
-
-def _derive(texts: dict[str, str], found: tuple[Parameter, ...], faults: Faults) -> tuple[Derived, ...]:
-    """Return the derived columns that can be computed, in the order of the file."""
-    base: Keys = ("sweep", "derive")
-    parameters = faults.document.data.get("parameters", {})
-    needs: dict[str, Sequence[str]] = {}
-    for name, text in texts.items():
-        if name in parameters:
-            faults.key((*base, name), f"`{shown(name)}` is a parameter already", "give the derived column another name")
-        elif free(name, (*base, name), faults):
-            try:
-                needs[name] = expression.names(text)
-            except expression.ExpressionError as error:
-                add(error, (*base, name), faults)
-    placed, circles = order(needs)
-    circular = {name for circle in circles for name in circle}
-    for circle in circles:
-        shape = " -> ".join((*circle, circle[0]))
-        faults.key(
-            (*base, circle[0]), f"derived columns go in a circle: {shape}", "let one of them name only parameters"
-        )
-    kinds: dict[str, Kind] = {one.name: one.kind for one in found}
-    for name in placed:
-        if name not in circular and not _blind(needs[name], kinds, faults):
-            try:
-                kinds[name] = expression.parse(texts[name], kinds).kind
-            except expression.ExpressionError as error:
-                add(error, (*base, name), faults)
-    return tuple(Derived(name=name, expression=text) for name, text in texts.items() if name in needs and name in kinds)
-
-
-def _blind(names: Sequence[str], kinds: dict[str, Kind], faults: Faults) -> bool:
-    """Say whether an expression reads a column whose own fault has been told: nothing can be said of it then."""
-    return any(name not in kinds and name in written(faults) for name in names)
+def names(table: dict[str, Any]) -> list[str]:
+    """Return the names of the parameters that a table speaks of, also of those that cannot be used."""
+    found: list[str] = []
+    for name, written in table.items():
+        several = written.get("columns") if isinstance(written, dict) else None
+        found += [str(one) for one in several] if isinstance(several, list) else [name]
+    return found
 
 
 def written(faults: Faults) -> list[str]:
     """Return the names of all columns that the file speaks of, also those that cannot be used."""
     data = faults.document.data
-    tables = [data.get("parameters"), data["sweep"].get("derive") if isinstance(data.get("sweep"), dict) else None]
-    return [name for table in tables if isinstance(table, dict) for name in table]
+    given, sweep = data.get("parameters"), data.get("sweep")
+    derive = sweep.get("derive") if isinstance(sweep, dict) else None
+    return [*(names(given) if isinstance(given, dict) else ()), *(derive if isinstance(derive, dict) else ())]
 
 
-def _where(made: Sweep, found: tuple[Parameter, ...], faults: Faults) -> bool:
-    """Check the text of `where`; say whether it can be computed."""
-    if not made.where:
-        return True
-    kinds: dict[str, Kind] = {one.name: one.kind for one in found}
-    kinds |= {name: one.kind for name, one in sweep.derivations(found, made.derive).items()}
+def _one(name: str, entry: dict[str, Any], path: Keys, faults: Faults, tables: Tables) -> Parameter | None:
+    form = next((form for form in (*axes.FORMS, *draw.FORMS, "from") if form in entry), "")
+    if not form or not _belong(entry, form, path, faults):
+        return None  # what is wrong with it has been told
+    unit, when = entry.get("unit", ""), entry.get("when", "")
+    if form == "from":
+        cells = _cells(entry, path, faults, tables)
+        column = entry.get("column", name)
+        if cells is None or not _has(column, cells, entry, (*path, "column"), faults):
+            return None
+        return _listed(name, cells[column], entry, path, faults)
     try:
-        if _blind(expression.names(made.where), kinds, faults):
-            return False
-        kind = expression.parse(made.where, kinds).kind
-    except expression.ExpressionError as error:
-        add(error, ("sweep", "where"), faults)
+        if form in draw.FORMS:
+            return _drawn(name, form, entry)
+        kind, values = axes.values(form, entry[form])
+    except axes.AxisError as error:
+        at = (*path, form) if isinstance(faults.written(path), dict) else path
+        at = at if error.index is None else (*at, error.index)
+        faults.value(at, f"parameter `{shown(name)}`: {error.text}", error.hint)
+        return None
+    return Parameter(name=name, kind=kind, values=values, unit=unit, when=when)
+
+
+OWNERS = {"weights": "choice", "column": "from", "columns": "from"}
+
+
+def _belong(entry: dict[str, Any], form: str, path: Keys, faults: Faults) -> bool:
+    """Say whether each key belongs to the form that is used; add the fault if not."""
+    strange = [key for key, owner in OWNERS.items() if key in entry and form != owner]
+    for key in strange:
+        faults.key((*path, key), f"`{key}` belongs to `{OWNERS[key]}`, and this is `{form}`", f"leave `{key}` out")
+    return not strange
+
+
+def _drawn(name: str, form: str, entry: dict[str, Any]) -> Parameter:
+    """Return a parameter that is drawn. Raises axes.AxisError."""
+    written = entry[form]
+    unit, when = entry.get("unit", ""), entry.get("when", "")
+    if form == "choice":
+        kind, values = axes.listed(written)
+        if (index := axes.doubled(values)) is not None:
+            fault = f"`{shown(values[index])}` stands here for the second time"
+            raise axes.AxisError(fault, "give it a larger weight: `weights = [2, 1]`", index=index)
+        weights = tuple(float(weight) for weight in entry.get("weights", ()))
+        if weights and len(weights) != len(values):
+            raise axes.AxisError(
+                f"there are {len(values)} values and {len(weights)} weights", "give one weight a value"
+            )
+        if weights and not 0 < math.fsum(weights) < math.inf:
+            raise axes.AxisError("its weights are all 0", "give what may be drawn a weight above 0")
+        draws = Draw(form="choice", weights=weights)
+        return Parameter(name=name, kind=kind, values=values, unit=unit, when=when, draw=draws)
+    first, second = written
+    if form == "normal":
+        if second <= 0:
+            raise axes.AxisError(f"its standard deviation is {second}", "write one above 0", index=1)
+    elif first >= second:
+        raise axes.AxisError(f"it reaches from {first} to {second}", "write the lower end first", index=1)
+    if form == "loguniform" and first <= 0:
+        raise axes.AxisError(f"it begins at {first}, which has no logarithm", "write a lower end above 0", index=0)
+    if form == "integer":
+        if type(first) is not int or type(second) is not int:
+            raise axes.AxisError("its ends are not whole numbers", "write `integer = [1, 6]`, or `uniform`")
+        return Parameter(
+            name=name, kind="int", unit=unit, when=when, draw=Draw(form="integer", numbers=(first, second))
+        )
+    numbers = (float(first), float(second))
+    return Parameter(name=name, kind="float", unit=unit, when=when, draw=Draw(form=form, numbers=numbers))  # type: ignore[arg-type]  # one of FORMS
+
+
+def _columns(name: str, entry: dict[str, Any], path: Keys, faults: Faults, tables: Tables) -> list[Parameter]:
+    """Return the parameters that several columns of a file are."""
+    if "from" not in entry or not _belong(entry, "from", path, faults):
+        return []
+    for key in ("column", "unit"):
+        if key in entry:
+            faults.key((*path, key), f"`{key}` is said of one column, and `{shown(name)}` is several", "leave it out")
+    cells = _cells(entry, path, faults, tables)
+    found = []
+    for index, column in enumerate(entry["columns"] if cells is not None else ()):
+        at = (*path, "columns", index)
+        if cells is not None and _has(column, cells, entry, at, faults) and _fits(column, at, faults):
+            found.append(_listed(column, cells[column], entry, path, faults))
+    return [one for one in found if one]
+
+
+def _fits(name: str, path: Keys, faults: Faults) -> bool:
+    if not name.isidentifier() or not name.isascii():
+        hint = "a parameter's name is letters, digits and `_`: read this column alone, with `column`"
+        faults.value(path, f"the column `{shown(name)}` cannot name a parameter", hint)
         return False
-    if kind != "bool":
-        faults.value(("sweep", "where"), f"`where` gives {axes.SPOKEN[kind]}, not true or false", "compare it: `c > 1`")
-    return kind == "bool"
+    return free(name, path, faults)
 
 
-def _try(made: Sweep, found: tuple[Parameter, ...], faults: Faults) -> None:
-    """Compute every expression at every point that it depends on."""
-    for name in ("", *(one.name for one in made.derive)):
-        path: Keys = ("sweep", "derive", name) if name else ("sweep", "where")
-        try:
-            if not sweep.trial(found, made, name):
-                faults.value(path, "`where` refuses every point: the sweep is empty", "see that some point meets it")
-                return
-        except sweep.PointError as error:
-            at: Keys = ("sweep", "derive", error.column) if error.column else ("sweep", "where")
-            faults.value(at, error.text, error.hint, offset=error.offset)
-            if not name:
-                return
+def _cells(entry: dict[str, Any], path: Keys, faults: Faults, tables: Tables) -> dict[str, list[Any]] | None:
+    at = (*path, "from")
+    if not inside(entry["from"], at, "this file", faults, folder="the workflow's folder"):
+        return None
+    try:
+        return tabular.read(tables.folder / entry["from"], tables.parquet)
+    except tabular.TabularError as error:
+        faults.value(at, f"`{shown(entry['from'])}`: {error.text}", error.hint)
+        return None
 
 
-def add(error: expression.ExpressionError, path: Keys, faults: Faults) -> None:
-    """Add a fault inside an expression, at its own place in the text."""
-    faults.value(path, f"`{quoted_path(path)}`: {error.text}", error.hint, offset=error.column)
+def _has(column: str, cells: dict[str, list[Any]], entry: dict[str, Any], path: Keys, faults: Faults) -> bool:
+    if column not in cells:
+        fault = f"`{shown(entry['from'])}` has no column `{shown(column)}`"
+        faults.value(path, fault, likely(column, cells, what="columns"))
+    return column in cells
 
 
-def quoted_path(path: Keys) -> str:
-    """Write the path of a key below its section: `derive.budget`."""
-    return ".".join(shown(step) for step in path[1:])
+def _listed(name: str, cells: Sequence[Any], entry: dict[str, Any], path: Keys, faults: Faults) -> Parameter | None:
+    """Return a parameter of a column's cells."""
+    strange = next((row for row, cell in enumerate(cells, 1) if _unfit(cell)), None)
+    if not cells or strange:
+        what = f"row {strange} of column `{name}` holds nothing that can be used" if strange else "it has no rows"
+        faults.value((*path, "from"), f"`{shown(entry['from'])}`: {what}", "wanted: a number, a text, true or false")
+        return None
+    kind, values = axes.listed(cells)
+    return Parameter(name=name, kind=kind, values=values, unit=entry.get("unit", ""), when=entry.get("when", ""))
+
+
+def _unfit(cell: Any) -> bool:
+    if type(cell) not in (bool, int, float, str) or cell == "":
+        return True
+    if isinstance(cell, str):
+        return not cell.isprintable()
+    return not math.isfinite(cell) or (isinstance(cell, int) and not -(2**63) <= cell < 2**63)
+
+
+def joined(kinds: Sequence[Kind]) -> Kind | None:
+    """Return the kind that holds values of all these kinds, if there is one: fractions hold whole numbers."""
+    found = set(kinds)
+    if len(found) == 1:
+        return kinds[0]
+    return "float" if found == {"int", "float"} else None
+
+
+def as_kind(parameter: Parameter, kind: Kind) -> tuple[Value, ...]:
+    """Return a parameter's values as another kind holds them."""
+    return tuple(axes.of_kind(kind, value) for value in parameter.values)

@@ -13,9 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from sciflow.workflow.points import Points
+
 Value: TypeAlias = bool | int | float | str
-Kind: TypeAlias = Literal["bool", "int", "float", "text"]
+Kind: TypeAlias = Literal["bool", "int", "float", "text", "table"]
 Keys: TypeAlias = tuple[str | int, ...]
+Partial: TypeAlias = tuple[tuple[str, Value], ...]
+"""(parameter, value), in the order of the file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,13 +50,31 @@ class Input:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Draw:
+    """How a parameter's values are drawn when the sweep is sampled.
+
+    `numbers`: the ends (uniform, loguniform; integer, both in) or mean and standard deviation (normal). `weights`: of
+    the values of a choice, in their order; none: all alike.
+    """
+
+    form: Literal["uniform", "loguniform", "normal", "integer", "choice"]
+    numbers: tuple[float, ...] = ()
+    weights: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Parameter:
-    """An axis of the space; all values are of one kind and none occurs twice."""
+    """An axis of the space; all values are of one kind. A value of kind `table` is the table as canonical JSON.
+
+    One that is drawn (`draw`) has no values, but those of a choice. Where `when` is false a point has no value of it.
+    """
 
     name: str
     kind: Kind
-    values: tuple[Value, ...]
+    values: tuple[Value, ...] = ()
     unit: str = ""
+    when: str = ""
+    draw: Draw | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,12 +86,40 @@ class Derived:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sweep:
-    """How parameters become points: a grid, in which zipped groups turn together, less what `where` refuses."""
+class Sample:
+    """How many points are drawn, and how; the same seed draws the same points on every machine."""
 
+    method: Literal["random", "latin-hypercube", "sobol", "halton"]
+    points: int
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Block:
+    """Points: the grid of the parameters, in which zipped groups and drawn parameters turn together, less some.
+
+    `parameters` stand here instead of the workflow's of the same names. `exclude` and `include` are partial points;
+    the included come last, one for each combination of what they leave out.
+    """
+
+    parameters: tuple[Parameter, ...] = ()
     zip: tuple[tuple[str, ...], ...] = ()
-    derive: tuple[Derived, ...] = ()
     where: str = ""
+    exclude: tuple[Partial, ...] = ()
+    include: tuple[Partial, ...] = ()
+    sample: Sample | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sweep:
+    """An ordered set of points: those of its blocks, each point once. The one sweep of a workflow may have no name.
+
+    `points` are the same, made: a file is read only once they have been.
+    """
+
+    name: str = ""
+    blocks: tuple[Block, ...] = (Block(),)
+    points: Points | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,7 +240,8 @@ class Workflow:
     code: Code = Code()
     inputs: tuple[Input, ...] = ()
     parameters: tuple[Parameter, ...] = ()
-    sweep: Sweep = Sweep()
+    derive: tuple[Derived, ...] = ()
+    sweeps: tuple[Sweep, ...] = (Sweep(),)
     tasks: tuple[Task, ...] = ()
     metrics: tuple[Metric, ...] = ()
     schedule: Schedule = Schedule()

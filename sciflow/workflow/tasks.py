@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sciflow.runner import names
 from sciflow.workflow import calls, quantity, template
-from sciflow.workflow.faults import Faults, likely, shown
+from sciflow.workflow.faults import Faults, inside, likely, shown
 from sciflow.workflow.order import order
 from sciflow.workflow.space import written
 from sciflow.workflow.spec import Code, Keys, Placeholder, Resources, Task, Word
@@ -138,21 +138,6 @@ def _outputs(path: Keys, table: dict[str, Any], faults: Faults) -> tuple[tuple[s
                 break
         taken.setdefault(parts, what)
     return tuple((({names.RESULT: names.RESULT} if "python" in table else {}) | outputs).items())
-
-
-def inside(place: str, key: Keys, what: str, faults: Faults, *, folder: str) -> bool:
-    """Say whether a path is relative, stays in its folder and is written plainly; add the fault if not."""
-    path = PurePosixPath(place)
-    if path.is_absolute():
-        faults.value(key, f"{what} has an absolute path, `{shown(place)}`", f"write it relative to {folder}")
-    elif ".." in path.parts:
-        faults.value(key, f"{what} leaves {folder}: `{shown(place)}`", "a path without `..` stays in it")
-    elif str(path) != place or place == ".":
-        hint = "write the path of a file" if place == "." else f"write `{shown(path)}`"
-        faults.value(key, f"{what} has a path with needless parts, `{shown(place)}`", hint)
-    else:
-        return True
-    return False
 
 
 def _order(found: Sequence[Task], faults: Faults) -> None:

@@ -27,9 +27,9 @@ LARGE = ("size = [1, 2]", "size = { range = [0, 40000] }")
 def content(file):
     workflow = load.read(file)
     pinned = lock.files(workflow, file.parent)
-    plan, _ = graph.plan(workflow, pinned, [])
+    plan = graph.plan(workflow, workflow.sweeps[0], pinned, [])
     return emit.Content(
-        plan=plan, rows=[{"size": 1}, {"size": 20}], texts={"a/b.txt": "é\n"}, lock=pinned, folder=file.parent
+        plan=plan, lines=['{"size":1}', '{"size":20}'], texts={"a/b.txt": "é\n"}, lock=pinned, folder=file.parent
     )
 
 

@@ -1,5 +1,6 @@
 """The plan: which steps there are, what they share, and which change of a workflow changes which key."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ import pytest
 from sciflow.errors import WorkflowError
 from sciflow.plan import graph, lock
 from sciflow.runner import names, points
-from sciflow.workflow import load
+from sciflow.workflow import load, sweep
 
 HEAD = 'format = 1\n[workflow]\nname = "x"\n'
 AXES = '[parameters]\na = [1, 2, 3]\nb = ["u", "v"]\n'
@@ -23,8 +24,13 @@ def parsed(tmp_path, *sections, head=HEAD):
 
 
 def planned(tmp_path, *sections, head=HEAD, pinned=None):
-    plan, steps = graph.plan(parsed(tmp_path, *sections, head=head), pinned or lock.Lock(), [])
-    return plan, steps
+    workflow = parsed(tmp_path, *sections, head=head)
+    plan = graph.plan(workflow, workflow.sweeps[0], pinned or lock.Lock(), [])
+    return plan, numbered(plan, sweep.points(workflow))
+
+
+def numbered(plan, made):
+    return points.Steps(plan, [map(json.loads, axis.lines()) for axis in made.axes])
 
 
 def counts(plan):
@@ -47,15 +53,14 @@ class Values:
 
 def keys(tmp_path, *sections, head=HEAD, pinned=None):
     """Return {(task, values it depends on): key} of every step."""
-    from sciflow.workflow import sweep
-
     workflow = parsed(tmp_path, *sections, head=head)
-    plan, steps = graph.plan(workflow, pinned or lock.Lock(), [])
-    columns = [column.name for column in sweep.columns(workflow)]
-    rows = [dict(zip(columns, row, strict=True)) for row in sweep.points(workflow)]
+    plan = graph.plan(workflow, workflow.sweeps[0], pinned or lock.Lock(), [])
+    made = sweep.points(workflow)
+    steps = numbered(plan, made)
+    rows = [dict(zip([column.name for column in made.columns], row, strict=True)) for row in made]
     found = points.Keys(plan, steps, Values(rows))
     return {
-        (name, tuple(rows[steps.first[name][step]][use] for use in task(plan, name)["uses"])): found.of(name, step)
+        (name, tuple(rows[steps.first(name, step)][use] for use in task(plan, name)["uses"])): found.of(name, step)
         for name, step in steps.all()
     }
 
@@ -71,7 +76,7 @@ def test_points_that_agree_on_what_a_task_names_share_its_step(tmp_path):
 
 def test_steps_are_numbered_as_the_points_first_call_for_them(tmp_path):
     _, steps = planned(tmp_path, AXES, '[tasks.t]\nrun = ["t", "{a}"]\n')
-    assert list(steps.first["t"]) == [0, 2, 4]
+    assert [steps.first("t", step) for step in range(3)] == [0, 2, 4]
 
 
 def test_a_task_depends_on_what_it_needs_depends_on(tmp_path):
@@ -235,7 +240,7 @@ def test_an_input_is_found_where_it_is_carried(tmp_path):
     shutil.copyfile(__file__, tmp_path / "data" / "reads.fq")
     text = '[inputs]\nreads = { path = "data/reads.fq" }\n'
     workflow = parsed(tmp_path, text, PREPARE)
-    plan, _ = graph.plan(workflow, lock.files(workflow, tmp_path), [])
+    plan = graph.plan(workflow, workflow.sweeps[0], lock.files(workflow, tmp_path), [])
     assert plan["inputs"]["reads"]["path"] == "reads/reads.fq"
 
 

@@ -184,6 +184,7 @@ def studies(folder):
             "parameters": [
                 {"name": key, "kind": kind(value), "unit": "", "derived": False} for key, value in rows[0].items()
             ],
+            "axes": [{"columns": list(rows[0]), "turns": len(rows)}] if rows[0] else [],
             "points": len(rows),
             "tasks": copy.deepcopy(list(tasks)),
             "code": lock.code_digest,
@@ -199,9 +200,9 @@ def studies(folder):
             "schedule": dict(schedule),
             "slurm": dict(slurm),
         }
-        steps = points.Steps(plan, rows)
+        steps = points.Steps(plan, [rows])
         for entry in plan["tasks"]:
-            entry["steps"] = len(steps.first[entry["name"]])
+            entry["steps"] = steps.count(entry["name"])
         key = Key(private=Ed25519PrivateKey.generate(), file=folder / "key.pem")
         texts = {
             "workflow.toml": "format = 1\n",
@@ -209,7 +210,7 @@ def studies(folder):
             "README.md": "# t\n",
             "launch.sh": "#!/bin/sh\n",
         }
-        content = emit.Content(plan=plan, rows=rows, texts=texts, lock=lock, folder=source)
+        content = emit.Content(plan=plan, lines=map(names.canonical, rows), texts=texts, lock=lock, folder=source)
         return Study(path=emit.write(content, folder / "bundles", key), plan=plan, key=key, started=started)
 
     yield make

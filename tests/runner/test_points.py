@@ -19,7 +19,9 @@ TASKS = [
 
 @pytest.fixture
 def steps():
-    return points.Steps({"tasks": TASKS}, ROWS)
+    """The steps of two axes, one turn of each a line."""
+    axes = [{"columns": ["x"], "turns": 2}, {"columns": ["y"], "turns": 3}]
+    return points.Steps({"tasks": TASKS, "axes": axes}, [[{"x": 1}, {"x": 2}], [{"y": 0.5}, {"y": 1.0}, {"y": 2.0}]])
 
 
 def test_points_that_agree_share_a_step(steps):
@@ -27,11 +29,11 @@ def test_points_that_agree_share_a_step(steps):
 
 
 def test_steps_are_numbered_as_they_are_first_called_for(steps):
-    assert list(steps.first["prepare"]) == [0, 3]
+    assert [steps.first("prepare", step) for step in range(2)] == [0, 3]
 
 
 def test_a_task_that_depends_on_nothing_runs_once(steps):
-    assert list(steps.first["summary"]) == [0]
+    assert (steps.count("summary"), steps.first("summary", 0)) == (1, 0)
 
 
 def test_all_names_every_step_in_the_plan_s_order(steps):
@@ -69,6 +71,32 @@ def test_a_float_without_a_fraction_comes_back_as_a_float(study):
     assert [type(value["y"]) for value in values] == [float] * 6
 
 
+AXES = ([{"a": 1}, {"a": 2}], [{"b": "x", "c": 0}, {"b": "y", "c": 0}, {"b": "x", "c": 1}], [{"d": 5}, {"d": 6}])
+
+
+@pytest.mark.parametrize("uses", [[], ["a"], ["b"], ["c"], ["a", "d"], ["b", "d"], ["a", "b", "c", "d"]], ids="".join)
+def test_steps_of_axes_are_those_of_the_points_written_out(uses):
+    """Three axes of 2, 3 and 2 turns; and one axis of all 12 points."""
+    entry = task("t", "true", uses=uses)
+    plan = {"tasks": [entry], "axes": [{"columns": list(axis[0]), "turns": len(axis)} for axis in AXES]}
+    rows = [{**one, **two, **three} for one, two, three in itertools.product(*AXES)]
+    whole = {"tasks": [entry], "axes": [{"columns": list("abcd"), "turns": len(rows)}]}
+    found, expected = points.Steps(plan, AXES), points.Steps(whole, [rows])
+    assert list(found.of["t"]) == list(expected.of["t"]) == [found.of["t"][point] for point in range(12)]
+    count = expected.count("t")
+    assert [found.first("t", step) for step in range(count)] == [expected.first("t", step) for step in range(count)]
+
+
+def test_a_point_that_is_not_there_calls_for_no_step(steps):
+    with pytest.raises(IndexError):
+        steps.of["train"][6]
+
+
+def test_a_name_belongs_to_the_values_and_not_to_what_is_derived_from_them():
+    plain, derived = {"a": 1, "b": None}, {"b": None, "a": 1, "d": 2}
+    assert points.name(plain) == points.name(derived, {"d"}) != points.name({"a": 1, "b": 2})
+
+
 def test_a_single_point_is_read_where_it_stands(study):
     found = study(TASKS, ROWS)
     table = points.Table(str(found.path), found.plan)
@@ -87,7 +115,7 @@ def test_a_line_of_more_than_ascii_is_found_by_its_bytes(study):
 def keys_of(study, tasks=TASKS, rows=ROWS, **more):
     found = study(tasks, rows, **more)
     table = points.Table(str(found.path), found.plan)
-    steps = points.Steps(found.plan, points.read(str(found.path), found.plan))
+    steps = points.Steps(found.plan, points.lines(str(found.path), found.plan))
     keys = points.Keys(found.plan, steps, table)
     try:
         return {key: keys.of(*key) for key in steps.all()}
@@ -135,8 +163,8 @@ def test_a_chain_longer_than_the_interpreters_stack_has_keys_and_steps():
         {"name": f"t{n}", "uses": [], "needs": [f"t{n - 1}"] if n else [], "gather": "", "digest": str(n)}
         for n in range(length)
     ]
-    plan = {"tasks": tasks, "code": "", "image": None, "inputs": {}}
-    steps = points.Steps(plan, [{}])
+    plan = {"tasks": tasks, "axes": [], "code": "", "image": None, "inputs": {}}
+    steps = points.Steps(plan, [])
 
     table = SimpleNamespace(values=lambda _: {})
     assert len(points.Keys(plan, steps, table).of(f"t{length - 1}", 0)) == 64

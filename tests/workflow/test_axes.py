@@ -66,10 +66,8 @@ def test_kinds_are_not_mixed(values):
     assert caught.value.index == 1
 
 
-def test_a_value_stands_once_also_as_a_fraction():
-    with pytest.raises(axes.AxisError) as caught:
-        axes.values("values", [1, 2.5, 1.0])
-    assert caught.value.index == 2
+def test_a_value_that_stands_twice_is_found_also_as_a_fraction():
+    assert axes.doubled(axes.values("values", [1, 2.5, 1.0])[1]) == 2
 
 
 def test_a_range_too_long_is_refused_by_its_number():

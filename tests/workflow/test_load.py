@@ -16,6 +16,7 @@ from sciflow.workflow.spec import (
     Placeholder,
     Resources,
     Schedule,
+    Block,
     Sweep,
 )
 from tests.workflow.studies import FULL, HEAD, full, small
@@ -49,7 +50,9 @@ def test_whole_numbers_among_fractions_become_fractions(workflow):
 
 def test_the_sweep_is_read(workflow):
     derive = (Derived(name="double", expression="budget * 2"), Derived(name="budget", expression="c * 10"))
-    assert workflow.sweep == Sweep(zip=(("gamma", "c"),), derive=derive, where="kernel == 'rbf' or gamma == 1")
+    assert workflow.derive == derive
+    block = Block(zip=(("gamma", "c"),), where="kernel == 'rbf' or gamma == 1")
+    assert workflow.sweeps == (Sweep(blocks=(block,)),)
 
 
 def test_a_shell_command_is_one_word_of_text_and_placeholders(workflow):

@@ -1,0 +1,1 @@
+python study.py --multirun +batch=16,32,64

@@ -1,0 +1,1 @@
+python study.py --multirun 'data=glob(*,exclude=[big*])' 'fold=range(3)'

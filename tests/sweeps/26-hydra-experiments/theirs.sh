@@ -1,0 +1,1 @@
+python study.py --multirun '+experiment=glob(*)' fold=0,1
