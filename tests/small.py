@@ -71,6 +71,12 @@ def write(folder, *changes, python=sys.executable):
     return folder / "workflow.toml"
 
 
+def several(folder):
+    """Write the study with two named sweeps, of two points and of one; return the file."""
+    sweeps = "[sweeps.slow]\nwhere = 'rate < 1'\n\n[sweeps.fast]\nwhere = 'rate == 1 and size == 2'\n\n[tasks.prepare]"
+    return write(folder, ("[tasks.prepare]", sweeps))
+
+
 def compiled(folder, *changes, **words):
     """Write the study and compile it; return the bundle's path."""
     return api.compile(write(folder, *changes), **words).path

@@ -5,16 +5,19 @@ Every deliberate failure is an error of `sciflow.errors`.
 """
 
 from sciflow.api.judging import Replayed, collect, replay, report, sample, verify
-from sciflow.api.making import Checked, Compiled, check, compile, compile_all, init, schema  # noqa: A004  the verb's name
+from sciflow.api.making import Compiled, compile, compile_all, init, schema  # noqa: A004  the verb's name
+from sciflow.api.measuring import Checked, Listing, check, check_all, points, save_points
 from sciflow.api.running import Say, carry, doctor, fetch, logs, run, silent, status, submit
 
 __all__ = [
     "Checked",
     "Compiled",
+    "Listing",
     "Replayed",
     "Say",
     "carry",
     "check",
+    "check_all",
     "collect",
     "compile",
     "compile_all",
@@ -22,10 +25,12 @@ __all__ = [
     "fetch",
     "init",
     "logs",
+    "points",
     "replay",
     "report",
     "run",
     "sample",
+    "save_points",
     "schema",
     "silent",
     "status",

@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciflow.api import making, portable, running, spoken, staging
+from sciflow.api import making, measuring, portable, running, spoken, staging
 from sciflow.errors import UsageError
 from sciflow.workflow import draft
 from sciflow.workflow.faults import likely
@@ -241,15 +241,13 @@ class ExperimentalWorkflow:
         """Write `workflow.toml` into a folder, with the code and the inputs it needs; return the file."""
         return staging.write(self._made(), Path(folder))
 
-    def check(self, sweep: str = "") -> making.Checked:
+    def check(self, sweep: str = "") -> measuring.Checked:
         """Check it whole, and return the size of a sweep: the only one, or the named one.
 
         Raises WorkflowError with all faults.
         """
-        from sciflow.api.plain import measured
-
         with staging.staged(self._made()) as file:
-            return measured(making.check(file), self.name, sweep)
+            return measuring.check(file, sweep=sweep)
 
     def compile(self, into: str | Path = BUNDLES, **words: Any) -> Bundle:
         """Compile a sweep of it into a bundle below a folder: the only one, or `sweep=NAME`.

@@ -6,13 +6,12 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciflow.api import judging, making, running, staging, whole
+from sciflow.api import judging, making, measuring, running, staging, whole
 from sciflow.errors import BundleError, SciflowError, SurroundingsError, UsageError
 from sciflow.runner import names
-from sciflow.workflow.faults import likely
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from sciflow.api.found import Results
     from sciflow.runner import verdict
@@ -38,17 +37,6 @@ def heed(code: int, place: Path) -> None:
         raise KeyboardInterrupt
     kind, text, hint = ENDED.get(code, (SurroundingsError, f"the runner ended with code {code}", ""))
     raise kind(f"`{place}`: {text}", hint=hint)
-
-
-def measured(found: Sequence[making.Checked], name: str, sweep: str) -> making.Checked:
-    """Return the size of one sweep among all of a workflow's. Raises UsageError where it is not said which."""
-    sizes = {one.name.removeprefix(name).removeprefix("-"): one for one in found}
-    if not sweep and len(found) == 1:
-        return found[0]
-    if sweep not in sizes:
-        fault = f"`{name}` has no sweep `{sweep}`" if sweep else f"`{name}` has several sweeps: say which"
-        raise UsageError(fault, hint=likely(sweep, [one for one in sizes if one], what="sweeps"))
-    return sizes[sweep]
 
 
 class Workflow:
@@ -83,9 +71,9 @@ class Workflow:
         """The names of its sweeps; the one of a file without named sweeps has an empty name."""
         return tuple(sweep.name for sweep in self._read.sweeps)
 
-    def check(self, sweep: str = "") -> making.Checked:
+    def check(self, sweep: str = "") -> measuring.Checked:
         """Return the size of a sweep: the only one, or the named one. Raises WorkflowError, UsageError."""
-        return measured(making.check(self.file), self.name, sweep)
+        return measuring.check(self.file, sweep=sweep)
 
     def compile(self, into: str | Path | None = None, **words: Any) -> Bundle:
         """Compile a sweep of it into a folder (`bundles` beside the file, if left out): the only one, or `sweep=NAME`.

@@ -11,7 +11,7 @@ import click
 
 from sciflow import api
 from sciflow.cli.group import command, engine_option, run_option, trust_option
-from sciflow.cli.show import answer, on_terminal, table, talk
+from sciflow.cli.show import answer, measured, on_terminal, plain, table, talk
 from sciflow.runner import names
 
 if TYPE_CHECKING:
@@ -35,25 +35,41 @@ def init(folder: Path, *, as_json: bool, quiet: bool) -> None:
 
 @command()
 @click.argument("file", type=WORKFLOW_FILE)
-def check(file: Path, *, as_json: bool, quiet: bool) -> None:
+@click.option("--sweep", metavar="NAME", default="", help="Of a workflow with several: only this one.")
+@click.option(
+    "--points",
+    metavar="N|-N|FILE",
+    help="Show the first N points, the last N (-N), or write all to a .csv or .parquet FILE.",
+)
+def check(file: Path, sweep: str, points: str | None, *, as_json: bool, quiet: bool) -> None:
     """Say all that is wrong with a workflow at once, or how large it is.
 
-    Example: sciflow check workflow.toml
+    Example: sciflow check workflow.toml --points 5
     """
-    found = api.check(file)
+    if points is not None:
+        _points(file, sweep, points, as_json=as_json)
+        return
+    found = api.check_all(file, sweeps=[sweep] if sweep else [])
     say = talk(quiet=quiet)
     for one in found:
-        say(f"{one.name}: {one.points} points" + (f", {one.doubles} more had stood before" if one.doubles else ""))
-        for task, count in one.steps.items():
-            say(f"  {task}: {count} steps")
-        say(
-            f"  cpu-hours at most {one.cpu_hours:.1f}, gpu-hours {one.gpu_hours:.1f}, "
-            f"longest path {one.longest_path_s} s"
-        )
-        say(f"  largest step {one.peak_memory_mib} MiB, inputs {one.input_bytes / 1e6:.1f} MB")
-    points, steps = sum(one.points for one in found), sum(sum(one.steps.values()) for one in found)
+        for line in measured(one):
+            say(line)
+    count, steps = sum(one.points for one in found), sum(sum(one.steps.values()) for one in found)
     sizes = [{**dataclasses.asdict(one), "steps": dict(one.steps)} for one in found]
-    answer({"points": points, "steps": steps, "sweeps": sizes}, f"ok: {points} points, {steps} steps", as_json=as_json)
+    answer({"points": count, "steps": steps, "sweeps": sizes}, f"ok: {count} points, {steps} steps", as_json=as_json)
+
+
+def _points(file: Path, sweep: str, wanted: str, *, as_json: bool) -> None:
+    if wanted.lstrip("-").isdecimal():
+        number = int(wanted)
+        many = {"first": number} if number > 0 else {"last": -number}
+        found = api.points(file, sweep=sweep, **many)
+        rows = [[plain(cell) for cell in row] for row in found.rows]
+        listed = {"columns": list(found.columns), "rows": [list(row) for row in found.rows], "points": found.total}
+        answer(listed, f"{found.total} points", as_json=as_json, lines=table([list(found.columns), *rows]))
+        return
+    count = api.save_points(file, Path(wanted), sweep=sweep)
+    answer({"file": wanted, "points": count}, wanted, as_json=as_json)
 
 
 @command("compile")
@@ -112,8 +128,8 @@ def _compile(file: Path, *, say: Callable[[str], None], **options: Any) -> tuple
 @click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Cores to use (default: all there are).")
 @click.option("--now", is_flag=True, help="Start now, whatever the schedule says.")
 @click.option("--failed", is_flag=True, help="Run again what has failed.")
-@click.option("--degrade", is_flag=True, help="Run also what asks for more than is here, with what is here.")
 @click.option("--sweep", metavar="NAME", help="Of a workflow file with several: the one to run.")
+@click.option("--degrade", is_flag=True, help="Run also what asks for more than is here, with what is here.")
 @click.option(
     "--point",
     "points",

@@ -6,14 +6,15 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import networkx as nx
-
 from sciflow.errors import Fault, WorkflowError
 from sciflow.runner import names
 from sciflow.workflow import sweep
+from sciflow.workflow.order import order
 from sciflow.workflow.spec import Placeholder, Schedule, Sweep, Task, Word, Workflow
 
 if TYPE_CHECKING:
+    import networkx as nx
+
     from sciflow.plan.lock import Lock
 
 Plan = Mapping[str, Any]
@@ -33,7 +34,10 @@ def _words(words: Sequence[Word]) -> list[list[str | dict[str, Any]]]:
 
 
 def graph(workflow: Workflow) -> nx.DiGraph[str]:
-    """Return the graph of tasks, an edge from each task to those that need it."""
+    """Return the graph of tasks, an edge from each task to those that need it: for pictures, and for programs."""
+    # It takes longer to import than a plan takes to make, and a plan has no need of it.
+    import networkx as nx  # noqa: PLC0415
+
     found: nx.DiGraph[str] = nx.DiGraph()
     found.add_nodes_from(task.name for task in workflow.tasks)
     found.add_edges_from((need, task.name) for task in workflow.tasks for need in task.needs)
@@ -42,9 +46,8 @@ def graph(workflow: Workflow) -> nx.DiGraph[str]:
 
 def ordered(workflow: Workflow) -> list[Task]:
     """Return the tasks in topological order; among equals, in the order of the file."""
-    place = {task.name: number for number, task in enumerate(workflow.tasks)}
-    order = nx.lexicographical_topological_sort(graph(workflow), key=place.__getitem__)
-    return [workflow.tasks[place[name]] for name in order]
+    by_name = {task.name: task for task in workflow.tasks}
+    return [by_name[name] for name in order({task.name: task.needs for task in workflow.tasks})[0]]
 
 
 def uses(workflow: Workflow) -> dict[str, tuple[str, ...]]:

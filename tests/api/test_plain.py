@@ -35,7 +35,7 @@ def test_a_file_that_is_not_there_is_said_so(tmp_path):
 
 
 def test_check_says_its_size(workflow):
-    assert (workflow.check(),) == api.check(workflow.file)
+    assert workflow.check() == api.check(workflow.file)
 
 
 @pytest.fixture
@@ -53,7 +53,9 @@ def test_of_several_sweeps_one_is_named(several, tmp_path):
     assert sciflow.create_reproducibility_package(several, results, package_name="p").name == "p"
 
 
-@pytest.mark.parametrize(("sweep", "said"), [("", "has several sweeps: say which"), ("lo", "has no sweep `lo`")])
+@pytest.mark.parametrize(
+    ("sweep", "said"), [("", "has several sweeps, and one is wanted"), ("lo", "has no sweep `lo`")]
+)
 def test_which_of_several_sweeps_must_be_said(several, sweep, said):
     with pytest.raises(UsageError, match=said):
         several.check(sweep)

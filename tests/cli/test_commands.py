@@ -84,6 +84,39 @@ def test_compile_prints_the_bundles_path_alone(tmp_path):
     assert found.stdout == f"{next((tmp_path / 'bundles').iterdir())}\n"
 
 
+def test_check_says_how_many_points_each_sweep_has(tmp_path):
+    found = small.sciflow("check", small.several(tmp_path))
+    assert last(found) == "ok: 3 points, 7 steps"
+    assert ("small-slow: 2 points\n" in found.stderr, "small-fast: 1 points\n" in found.stderr) == (True, True)
+
+
+def test_compile_prints_the_path_of_each_sweeps_bundle(tmp_path):
+    found = small.sciflow("compile", small.several(tmp_path))
+    assert [Path(line).name.rpartition("-")[0] for line in found.stdout.splitlines()] == ["small-slow", "small-fast"]
+
+
+def test_compile_of_one_sweep_prints_its_bundle_alone(tmp_path):
+    found = small.sciflow("compile", small.several(tmp_path), "--sweep", "fast")
+    assert [Path(line).name.rpartition("-")[0] for line in found.stdout.splitlines()] == ["small-fast"]
+
+
+def test_compile_of_a_sweep_that_is_not_there_ends_with_code_2(tmp_path):
+    found = small.sciflow("compile", small.several(tmp_path), "--sweep", "fine")
+    assert (found.returncode, found.stdout) == (2, "")
+    assert "has no sweep `fine`" in found.stderr
+
+
+def test_run_of_a_file_of_several_sweeps_asks_which(tmp_path):
+    found = small.sciflow("run", small.several(tmp_path), "--engine", "host")
+    assert (found.returncode, found.stdout) == (2, "")
+    assert "several sweeps, and one is wanted" in found.stderr
+
+
+def test_run_of_one_of_several_sweeps_runs_it(tmp_path):
+    found = small.sciflow("run", small.several(tmp_path), "--engine", "host", "--sweep", "fast")
+    assert (found.returncode, Path(last(found)).parents[1].name.rpartition("-")[0]) == (0, "small-fast")
+
+
 def test_compile_into_another_folder(tmp_path):
     found = small.sciflow("compile", small.write(tmp_path / "study"), "-o", tmp_path / "elsewhere")
     assert Path(last(found)).parent == tmp_path / "elsewhere"

@@ -250,6 +250,28 @@ def test_a_long_chain_of_tasks_has_a_plan(tmp_path):
     assert len(planned(tmp_path, *chain)[0]["tasks"]) == 1500
 
 
+def test_a_named_sweep_has_a_plan_of_its_own_name_and_points(tmp_path):
+    workflow = parsed(tmp_path, AXES, "[sweeps.one]\nwhere = 'a == 1'\n[sweeps.two]\nwhere = 'b == \"u\"'\n", PREPARE)
+    plans = [graph.plan(workflow, sweep, lock.Lock(), []) for sweep in workflow.sweeps]
+    assert [(plan["name"], plan["points"]) for plan in plans] == [("x-one", 2), ("x-two", 3)]
+
+
+def test_a_grid_is_written_as_its_axes(tmp_path):
+    plan, _ = planned(tmp_path, AXES, PREPARE)
+    assert plan["axes"] == [{"columns": ["a"], "turns": 3}, {"columns": ["b"], "turns": 2}]
+
+
+def test_what_a_condition_holds_together_is_one_axis(tmp_path):
+    plan, _ = planned(tmp_path, AXES, "[sweep]\nwhere = 'a > 1 or b == \"u\"'\n", PREPARE)
+    assert plan["axes"] == [{"columns": ["a", "b"], "turns": 5}]
+
+
+def test_points_without_a_value_share_the_steps_that_depend_on_it(tmp_path):
+    when = "[parameters]\na = [1, 2]\nb = { values = [1, 2], when = 'a == 2' }\n"
+    plan, steps = planned(tmp_path, when, '[tasks.t]\nrun = ["t", "{b}"]\n')
+    assert (counts(plan), list(steps.of["t"])) == ({"t": 3}, [0, 1, 2])
+
+
 INCLUDED = '[code]\ninclude = ["*.py"]\n'
 FUNCTION = '[tasks.f]\npython = "m:f"\n'
 

@@ -63,7 +63,7 @@ def test_true_and_lists_are_shown_as_toml_writes_them():
 
 
 def test_many_names_are_cut():
-    assert quoted(map(str, range(100))).endswith("`11`, …")
+    assert quoted(map(str, range(100))).endswith("`15`, …")
 
 
 def test_the_likely_name_is_asked_for_first():
