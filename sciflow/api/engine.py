@@ -79,13 +79,15 @@ class Engine:
         self,
         workflow: Compilable,
         raise_on_failure: bool = False,  # noqa: FBT001, FBT002  a word of the published API
+        *,
+        sweep: str = "",
     ) -> found.Results:
         """Compile a workflow, run what remains of it, and return the results, also where steps failed.
 
-        It waits for the workflow's hours first. Raises WorkflowError, SurroundingsError; IncompleteError where steps
-        failed and `raise_on_failure` is said.
+        Of several sweeps the named one is run. It waits for the workflow's hours first. Raises WorkflowError,
+        SurroundingsError; IncompleteError where steps failed and `raise_on_failure` is said.
         """
-        bundle = workflow.compile(self.into, say=self.say)
+        bundle = workflow.compile(self.into, sweep=sweep, say=self.say)
         if self.backend == "slurm":
             started = "at once"
             self._on_slurm(bundle)

@@ -241,13 +241,18 @@ class ExperimentalWorkflow:
         """Write `workflow.toml` into a folder, with the code and the inputs it needs; return the file."""
         return staging.write(self._made(), Path(folder))
 
-    def check(self) -> measuring.Checked:
-        """Check it whole, and return its size. Raises WorkflowError with all faults."""
+    def check(self, sweep: str = "") -> measuring.Checked:
+        """Check it whole, and return the size of a sweep: the only one, or the named one.
+
+        Raises WorkflowError with all faults.
+        """
         with staging.staged(self._made()) as file:
-            return measuring.check(file)
+            return measuring.check(file, sweep=sweep)
 
     def compile(self, into: str | Path = BUNDLES, **words: Any) -> Bundle:
-        """Compile it into a bundle below a folder, as `sciflow compile` does; `words` are those of `api.compile`.
+        """Compile a sweep of it into a bundle below a folder: the only one, or `sweep=NAME`.
+
+        It is what `sciflow compile` does; `words` are those of `api.compile`.
 
         What was pinned of an image is kept in `NAME.lock` beside the bundles.
         """
@@ -265,8 +270,8 @@ class ExperimentalWorkflow:
                 shutil.copyfile(file.with_name(names.LOCK), kept)
         return Bundle.of(made, words.get("say", running.silent))
 
-    def run(self, **words: Any) -> Results:
-        """Compile it and run all of it here; `words` are those of `Engine`."""
+    def run(self, sweep: str = "", **words: Any) -> Results:
+        """Compile a sweep of it (the only one, or the named one) and run it here; `words` are those of `Engine`."""
         from sciflow.api.engine import Engine
 
-        return Engine(**words).execute_parameter_sweep(self)
+        return Engine(**words).execute_parameter_sweep(self, sweep=sweep)

@@ -259,7 +259,7 @@ class Results:
 def _comparable(value: Any, kind: str) -> Any:
     """Return a value as a column of a kind would hold it, or None where it never would."""
     if isinstance(value, Mapping):
-        return json.dumps(value, ensure_ascii=False, sort_keys=True) if kind == "text" else None
+        return str(names.canonical(value)) if kind == "text" else None  # as the points hold a table
     if hasattr(value, "item"):
         value = value.item()
     if kind == "bool" or isinstance(value, bool):

@@ -158,7 +158,8 @@ def create_reproducibility_package(
     spoken.name(package_name, "a package", spoken.FILE)
     if not isinstance(results, Results):
         raise UsageError(f"the results are a {type(results).__name__}", hint="give what the engine returned")
-    if getattr(workflow, "name", None) != results.bundle.name:
+    name = str(getattr(workflow, "name", ""))
+    if results.bundle.name != name and not results.bundle.name.startswith(f"{name}-"):  # `name-sweep`
         raise UsageError(f"the results are those of `{results.bundle.name}`, and the workflow is another one")
     return Package(name=package_name, results=results, carry=carry)
 

@@ -66,12 +66,20 @@ class Workflow:
         """Show it in a notebook: the file."""
         return f"<details><summary>{escape(repr(self))}</summary><pre>{escape(self.to_toml())}</pre></details>"
 
+    @property
+    def sweeps(self) -> tuple[str, ...]:
+        """The names of its sweeps; the one of a file without named sweeps has an empty name."""
+        return tuple(sweep.name for sweep in self._read.sweeps)
+
     def check(self, sweep: str = "") -> measuring.Checked:
-        """Return the size of its sweep, or of the named one. Raises WorkflowError, UsageError."""
+        """Return the size of a sweep: the only one, or the named one. Raises WorkflowError, UsageError."""
         return measuring.check(self.file, sweep=sweep)
 
     def compile(self, into: str | Path | None = None, **words: Any) -> Bundle:
-        """Compile it, as `sciflow compile` does, into a folder (`bundles` beside the file, if left out)."""
+        """Compile a sweep of it into a folder (`bundles` beside the file, if left out): the only one, or `sweep=NAME`.
+
+        `words` are those of `api.compile`.
+        """
         made = making.compile(self.file, into=None if into is None else Path(into), **words)
         return Bundle.of(made, words.get("say", running.silent))
 
@@ -92,11 +100,11 @@ class Workflow:
         whole.replace(place, text)
         return place
 
-    def run(self, **words: Any) -> Results:
-        """Compile it and run all of it here; `words` are those of `Engine`."""
+    def run(self, sweep: str = "", **words: Any) -> Results:
+        """Compile a sweep of it (the only one, or the named one) and run it here; `words` are those of `Engine`."""
         from sciflow.api.engine import Engine
 
-        return Engine(**words).execute_parameter_sweep(self)
+        return Engine(**words).execute_parameter_sweep(self, sweep=sweep)
 
 
 class Bundle:

@@ -334,6 +334,70 @@ def test_it_runs(workflow):
     assert results.table["score"].to_list() == [0.5, 1.0, 1.0, 2.0]
 
 
+def made_of(space, **sweep):
+    made = sciflow.ExperimentalWorkflow("wide")
+    made.add_parameter_space(space)
+    if sweep:
+        made.set_sweep(**sweep)
+    made.add_task("show", command=["true"], parameters=list(made._columns()))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("space", "sweep", "points"),
+    [
+        ({"c": {"range": [0, 10, 2]}, "k": ["a", "b"]}, {"zip": []}, 10),
+        ({"a": [1, 2], "b": [3, 4]}, {"zip": [["a", "b"]]}, 2),
+        ({"a": [1, 2], "b": [3, 4]}, {"exclude": [{"a": 1, "b": 3}], "include": [{"a": 9}]}, 3 + 2),
+        ({"k": ["rbf", "poly"], "d": {"values": [2, 3], "when": "k == 'poly'"}}, {}, 3),
+        ({"u": {"uniform": [0, 1]}, "k": [1, 2]}, {"sample": {"method": "sobol", "points": 8, "seed": 7}}, 16),
+        ({"a": 1, "repeat": {"replicates": 3}}, {}, 3),
+        ({"net": [{"layers": 1, "units": [8]}, {"layers": 2, "units": [8, 8]}]}, {}, 2),
+        ({"a": [1, 2], "b": [3]}, {"blocks": [{"parameters": {"a": [1]}}, {"where": "a < 3"}]}, 2),
+    ],
+)
+def test_what_the_file_can_say_can_be_said(here, space, sweep, points):
+    made = made_of(space, **sweep)
+    assert made.check().points == points
+    assert made.compile().plan["points"] == points
+    assert small.sciflow("check", made.write_toml("out"), cwd=here).stdout.startswith(f"ok: {points} points")
+
+
+def test_a_table_comes_to_a_function_as_a_dict_and_back_as_one(here):
+    def count(net):
+        return {"units": sum(net["units"])}
+
+    made = sciflow.ExperimentalWorkflow("nets")
+    made.add_task("count", count)
+    made.add_parameter_space({"net": [{"layers": 1, "units": [8]}, {"layers": 2, "units": [8, 8]}]})
+    results = made.run(say=api.silent)
+    best = results.find_optimal_parameters("units")
+    assert best == {"net": {"layers": 2, "units": [8, 8]}}
+    assert results.get_metric(best, "units") == 16
+    assert results.get_metric({"net": {"units": [8], "layers": 1.0}}, "units") == 8
+
+
+def test_a_value_that_a_point_does_not_have_is_none_and_is_asked_for_as_none(here):
+    def degree(kernel, depth):
+        return {"d": -1 if depth is None else depth}
+
+    made = sciflow.ExperimentalWorkflow("kernels")
+    made.add_task("degree", degree)
+    made.add_parameter_space({"kernel": ["rbf", "poly"], "depth": {"values": [2, 3], "when": "kernel == 'poly'"}})
+    results = made.run(say=api.silent)
+    worst = results.find_optimal_parameters("d", maximize=False)
+    assert worst == {"kernel": "rbf", "depth": None}
+    assert results.get_metric(worst, "d") == -1
+    assert results.get_metric({"kernel": "poly", "depth": 3}, "d") == 3
+
+
+def test_a_named_sweep_has_a_bundle_of_its_own(workflow):
+    workflow.add_sweep("fine", where="size > 1")
+    workflow.add_sweep("coarse")
+    assert (workflow.check("fine").points, workflow.check("coarse").points) == (2, 4)
+    assert workflow.run("fine", say=api.silent).bundle.name == "small-fine"
+
+
 def test_a_function_of_a_program_runs_with_all_it_names_and_none_of_the_rest(write, python):
     write(
         "prog.py",

@@ -38,6 +38,29 @@ def test_check_says_its_size(workflow):
     assert workflow.check() == api.check(workflow.file)
 
 
+@pytest.fixture
+def several(tmp_path):
+    sweeps = '[sweeps.low]\nwhere = "size < 2"\n\n[sweeps.all]\n\n[tasks.prepare]'
+    return sciflow.Workflow.load(small.write(tmp_path, ("[tasks.prepare]", sweeps)))
+
+
+def test_of_several_sweeps_one_is_named(several, tmp_path):
+    assert several.sweeps == ("low", "all")
+    assert (several.check("low").points, several.check("all").points) == (2, 4)
+    assert several.compile(sweep="low").name == "small-low"
+    results = several.run(into=tmp_path / "b", say=api.silent, sweep="low")
+    assert results.table.height == 2
+    assert sciflow.create_reproducibility_package(several, results, package_name="p").name == "p"
+
+
+@pytest.mark.parametrize(
+    ("sweep", "said"), [("", "has several sweeps, and one is wanted"), ("lo", "has no sweep `lo`")]
+)
+def test_which_of_several_sweeps_must_be_said(several, sweep, said):
+    with pytest.raises(UsageError, match=said):
+        several.check(sweep)
+
+
 def test_it_compiles_to_what_the_api_compiles(workflow):
     bundle = workflow.compile()
     assert bundle.path == api.compile(workflow.file).path
