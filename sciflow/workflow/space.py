@@ -141,7 +141,7 @@ def _drawn(name: str, form: str, entry: dict[str, Any]) -> Parameter:
             raise axes.AxisError(
                 f"there are {len(values)} values and {len(weights)} weights", "give one weight a value"
             )
-        if weights and not 0 < math.fsum(weights) < math.inf:
+        if weights and not any(weights):
             raise axes.AxisError("its weights are all 0", "give what may be drawn a weight above 0")
         draws = Draw(form="choice", weights=weights)
         return Parameter(name=name, kind=kind, values=values, unit=unit, when=when, draw=draws)
@@ -149,6 +149,8 @@ def _drawn(name: str, form: str, entry: dict[str, Any]) -> Parameter:
     if form == "normal":
         if second <= 0:
             raise axes.AxisError(f"its standard deviation is {second}", "write one above 0", index=1)
+        if not math.isfinite(abs(first) + draw.FURTHEST * float(second)):
+            raise axes.AxisError("some of its values are too large for a number", "write smaller ones")
     elif first >= second:
         raise axes.AxisError(f"it reaches from {first} to {second}", "write the lower end first", index=1)
     if form == "loguniform" and first <= 0:
