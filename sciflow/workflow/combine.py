@@ -179,13 +179,13 @@ def _derive(texts: dict[str, str], found: tuple[Parameter, ...], faults: Faults)
 def _filled(made: Sweep, asked: Sequence[Asked], whole: Combined, faults: Faults) -> Sweep:
     """Return a sweep with its points, unless they cannot be made."""
     base: Keys = ("sweeps", made.name) if made.name else ("parameters",)
-    size = sweep.size(whole.parameters, whole.derive, made)
-    if size > MAX_POINTS:
-        what = f"the sweep `{made.name}`" if made.name else "the sweep"
-        fault = f"{what} has {size:,} points before `where`, and may have {MAX_POINTS:,}"
-        faults.key(base, fault, "take fewer values, or let parameters turn together with `sweep.zip`")
-        return made
     try:
+        size = sweep.size(whole.parameters, whole.derive, made)
+        if size > MAX_POINTS:
+            what = f"the sweep `{made.name}`" if made.name else "the sweep"
+            fault = f"{what} has {size:,} points before `where`, and may have {MAX_POINTS:,}"
+            faults.key(base, fault, "take fewer values, or let parameters turn together with `sweep.zip`")
+            return made
         points = sweep.make(whole.parameters, whole.derive, made)
     except grid.PointError as error:
         owner = next((one for one in asked if one.table.get("where") == error.source), None)
