@@ -115,9 +115,7 @@ class _Rows:
         reads = self._reads([name])
         used = self._used(reads)
         codes = self.codes(used)
-        needed = bytearray(math.prod(self.sizes[index] for index in used))
-        for code in codes:
-            needed[code] = True
+        needed = self._needed(used, codes)
         columns = self._columns([name])
         values: list[Value | None] = []
         for needs, row in zip(needed, self._combinations(used, reads), strict=True):
@@ -126,6 +124,13 @@ class _Rows:
                     row[column] = computed("derive", column, self.part.expressions[column], row)
             values.append(row[name] if needs else None)
         return Coded(values, codes)
+
+    def _needed(self, used: tuple[int, ...], codes: array[int]) -> bytearray:
+        """Return, for each combination of some groups, whether a row that is kept has it."""
+        needed = bytearray(math.prod(self.sizes[index] for index in used))
+        for code in codes:
+            needed[code] = True
+        return needed
 
     def _keep(self, used: tuple[int, ...], table: bytes) -> None:
         """Keep, of the rows that still are, those whose place in the table says so."""
@@ -143,11 +148,13 @@ class _Rows:
     def _where(self, where: Expression, reads: Sequence[str]) -> bytes:
         # Only what `where` reads is computed before it: it may keep away points at which all else has no value.
         columns = self._columns(where.names)
+        used = self._used(reads)
+        needed = itertools.repeat(1) if self.kept is None else self._needed(used, self.codes(used))
         found = bytearray()
-        for row in self._combinations(self._used(reads), reads):
-            for name in columns:
+        for needs, row in zip(needed, self._combinations(used, reads), strict=False):
+            for name in columns if needs else ():
                 row[name] = computed("derive", name, self.part.expressions[name], row)
-            found.append(bool(computed("where", "", where, row)))
+            found.append(bool(needs and computed("where", "", where, row)))
         return bytes(found)
 
     def _columns(self, names: Sequence[str]) -> list[str]:
