@@ -30,9 +30,7 @@ def values(drawn: Sequence[Parameter], sample: Sample) -> list[list[Value]]:
 def _quantile(draw: Draw, choices: Sequence[Value]) -> Callable[[float], Value]:
     """Return what turns a number between 0 and 1 into the value below which so much of the distribution lies."""
     if draw.form == "choice":
-        weights = draw.weights or (1.0,) * len(choices)
-        ends = list(itertools.accumulate(weights))
-        return lambda unit: choices[min(bisect.bisect_right(ends, unit * ends[-1]), len(choices) - 1)]
+        return _chosen(choices, draw.weights or (1.0,) * len(choices))
     first, second = draw.numbers
     if draw.form == "integer":
         low, count = int(first), int(second) - int(first) + 1
@@ -47,6 +45,18 @@ def _quantile(draw: Draw, choices: Sequence[Value]) -> Callable[[float], Value]:
 
 
 GRAIN = 1 << 53
+FURTHEST = 9  # standard deviations that no number above 2**-53 and below 1 - 2**-53 reaches
+
+
+def _chosen(choices: Sequence[Value], weights: Sequence[float]) -> Callable[[float], Value]:
+    """Return what turns a number between 0 and 1 into a choice; one without weight is never made."""
+    _, exponent = math.frexp(max(weights))
+    # By a power of two, which loses no digit, so that neither the sum nor its parts leave what floats can hold.
+    scaled = [math.ldexp(weight, -exponent) for weight in weights]
+    able = [(choice, weight) for choice, weight in zip(choices, scaled, strict=True) if weight]
+    ends = list(itertools.accumulate(weight for _, weight in able))
+    # The product may be rounded up to the last end, which is beyond the last choice.
+    return lambda unit: able[min(bisect.bisect_right(ends, unit * ends[-1]), len(able) - 1)][0]
 
 
 def normal(unit: float) -> float:

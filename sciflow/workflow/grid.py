@@ -25,11 +25,13 @@ Turns: TypeAlias = Callable[[Row], list[Point]]
 class Grid:
     """What a block asks for, read: parameters in the order of the file, and expressions by the name they belong to.
 
-    `derived` are in an order in which each follows what it reads; `conditions` are those of parameters.
+    `derived` are in an order in which each follows what it reads; `conditions` are those of parameters. `drawn` are all
+    that the block draws: what an included point fixes of them leaves the numbers of the others as they are.
     """
 
     columns: Mapping[str, Column]
     parameters: tuple[Parameter, ...]
+    drawn: tuple[Parameter, ...]
     block: Block
     derived: Mapping[str, Expression]
     conditions: Mapping[str, Expression]
@@ -46,16 +48,16 @@ def together(parameters: Sequence[Parameter], zipped: Sequence[Sequence[str]]) -
     return list(dict.fromkeys(group_of.get(one.name, (one.name,)) for one in parameters))
 
 
-def groups(parameters: Sequence[Parameter], block: Block) -> tuple[Group, ...]:
+def groups(grid: Grid) -> tuple[Group, ...]:
     """Return what turns together, with its values, the slowest first; no condition has been asked."""
-    by_name = {one.name: one for one in parameters}
+    by_name = {one.name: one for one in grid.parameters}
     found = []
-    for names in together(parameters, block.zip):
-        mine = [by_name[name] for name in names]
-        if block.sample and mine[0].draw:
-            found.append(Group(names=names, values=_once(draw.values(mine, block.sample))))
+    for names in together(grid.parameters, grid.block.zip):
+        if grid.block.sample and by_name[names[0]].draw:
+            made = zip(grid.drawn, draw.values(grid.drawn, grid.block.sample), strict=True)
+            found.append(Group(names=names, values=_once([values for one, values in made if one.name in names])))
         else:
-            found.append(Group(names=names, values=tuple(one.values for one in mine)))
+            found.append(Group(names=names, values=tuple(by_name[name].values for name in names)))
     return tuple(found)
 
 
@@ -70,7 +72,7 @@ def _once(columns: Sequence[Sequence[Value]]) -> tuple[Sequence[Value], ...]:
 def size(grid: Grid) -> int:
     """Return how many points there are before any are left out, counting on to just above MAX_POINTS.
 
-    Only parameters that a condition reads are turned for it.
+    Only parameters that a condition reads are turned for it. Raises PointError where a condition has no value.
     """
     by_name = {one.name: one for one in grid.parameters}
     drawn = grid.block.sample.points if grid.block.sample else 0
@@ -80,7 +82,7 @@ def size(grid: Grid) -> int:
             found *= drawn if by_name[names[0]].draw else len(by_name[names[0]].values)
     if found > MAX_POINTS or not grid.conditions:
         return found
-    turning = groups(grid.parameters, grid.block)
+    turning = groups(grid)
     read = {name for one in grid.conditions.values() for name in one.names}
     walked = [one for one in turning if read & set(one.names) or _conditional(one, grid)]
     others = math.prod(len(one) for one in turning if one not in walked)
@@ -98,7 +100,9 @@ def axes(grid: Grid) -> tuple[Axis, ...]:
 
     Raises PointError where an expression has no value.
     """
-    return tuple(cross(part) for part in _parts(_settled(groups(grid.parameters, grid.block), grid), grid))
+    made = (cross(part) for part in _parts(_settled(groups(grid), grid), grid))
+    # One turn of no column changes nothing, and has no line in a table.
+    return tuple(axis for axis in made if axis.names or not axis.turns)
 
 
 def _settled(turning: Sequence[Group], grid: Grid) -> tuple[Group, ...]:
@@ -181,23 +185,29 @@ def _turns(group: Group, grid: Grid) -> Turns:
     asked = {name: grid.conditions[name] for name in group.names if name in grid.conditions}
     if not asked:
         return lambda _: turns
-    outside = sorted({name for one in asked.values() for name in one.names} - set(group.names))
-    known: dict[Point, list[Point]] = {}
+    mine = set(group.names)
+    inside = {name: one for name, one in asked.items() if mine & set(one.names)}
+    outside = sorted({name for one in inside.values() for name in one.names} - mine)
+    known: dict[tuple[frozenset[str], Point], list[Point]] = {}
 
     def turns_at(row: Row) -> list[Point]:
-        key = tuple(row[name] for name in outside)
+        # What reads nothing of the group itself holds for all of its turns or for none, and is asked once a row.
+        gone = frozenset(
+            name for name, one in asked.items() if name not in inside and not computed("when", name, one, row)
+        )
+        key = gone, tuple(row[name] for name in outside)
         if key not in known:
-            known[key] = list(dict.fromkeys(_met(group.names, turn, asked, row) for turn in turns))
+            known[key] = list(dict.fromkeys(_met(group.names, turn, inside, gone, row) for turn in turns))
         return known[key]
 
     return turns_at
 
 
-def _met(names: Sequence[str], turn: Point, asked: Mapping[str, Expression], row: Row) -> Point:
+def _met(names: Sequence[str], turn: Point, asked: Mapping[str, Expression], gone: frozenset[str], row: Row) -> Point:
     """Return a turn without the values whose condition does not hold; one that reads what is not there does not."""
     there = dict(row)
     for name, value in zip(names, turn, strict=True):
-        there[name] = value
+        there[name] = None if name in gone else value
         if name in asked and not computed("when", name, asked[name], there):
             there[name] = None
     return tuple(there[name] for name in names)

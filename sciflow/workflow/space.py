@@ -160,6 +160,8 @@ def _drawn(name: str, form: str, entry: dict[str, Any]) -> Parameter:
     if form == "normal":
         if second <= 0:
             raise axes.AxisError(f"its standard deviation is {second}", "write one above 0", index=1)
+        if not math.isfinite(abs(first) + draw.FURTHEST * float(second)):
+            raise axes.AxisError("some of its values are too large for a number", "write smaller ones")
     elif first >= second:
         raise axes.AxisError(f"it reaches from {first} to {second}", "write the lower end first", index=1)
     if form == "loguniform" and first <= 0:

@@ -24,12 +24,17 @@ def columns(parameters: Sequence[Parameter], derive: Sequence[Derived]) -> tuple
 
     Raises expression.ExpressionError.
     """
+    return _columns(parameters, derive, {one.name for one in parameters if one.when})
+
+
+def _columns(parameters: Sequence[Parameter], derive: Sequence[Derived], optional: set[str]) -> tuple[Column, ...]:
     plain = {
-        one.name: Column(name=one.name, kind=one.kind, unit=one.unit, optional=bool(one.when)) for one in parameters
+        one.name: Column(name=one.name, kind=one.kind, unit=one.unit, optional=one.name in optional)
+        for one in parameters
     }
-    for name, made in _derived(parameters, derive).items():
-        optional = any(plain[read].optional for read in made.names)
-        plain[name] = Column(name=name, kind=made.kind, derived=True, optional=optional)
+    for name, made in _derived(parameters, derive, optional).items():
+        absent = any(plain[read].optional for read in made.names)
+        plain[name] = Column(name=name, kind=made.kind, derived=True, optional=absent)
     return tuple(plain.values())
 
 
@@ -44,14 +49,16 @@ def make(parameters: Sequence[Parameter], derive: Sequence[Derived], sweep: Swee
     The last parameter turns fastest; parameters that turn together do so at the place of the first of them. A point
     that has stood before is left out. Raises PointError where an expression has no value at a point.
     """
-    found = columns(parameters, derive)
+    found = _columns(parameters, derive, _optional(parameters, sweep))
     grids = list(_grids(parameters, derive, sweep))
     if len(grids) == 1:
         return Points(columns=found, axes=grid.axes(grids[0]))
     joined = [Points(columns=found, axes=grid.axes(one)) for one in grids]
     axis = packed(found, _once(joined))
-    # Without columns, all points are one.
-    return Points(columns=found, axes=(axis,) if found else (), doubles=sum(map(len, joined)) - len(axis))
+    # Without columns there is one point, of no axis, or none.
+    return Points(
+        columns=found, axes=(axis,) if found or not axis.turns else (), doubles=sum(map(len, joined)) - len(axis)
+    )
 
 
 def points(workflow: Workflow, sweep: Sweep | None = None) -> Points:
@@ -74,10 +81,10 @@ def _once(joined: Sequence[Points]) -> Iterator[Point]:
 
 
 def _grids(parameters: Sequence[Parameter], derive: Sequence[Derived], sweep: Sweep) -> Iterator[Grid]:
-    known = {one.name: one for one in columns(parameters, derive)}
+    known = {one.name: one for one in _columns(parameters, derive, _optional(parameters, sweep))}
     kinds = {name: one.kind for name, one in known.items()}
     optional = {name for name, one in known.items() if one.optional}
-    derived = _derived(parameters, derive)
+    derived = _derived(parameters, derive, optional)
     for block in sweep.blocks:
         where = expression.parse(block.where, kinds, optional) if block.where else None
         theirs = effective(parameters, block)
@@ -86,7 +93,20 @@ def _grids(parameters: Sequence[Parameter], derive: Sequence[Derived], sweep: Sw
             *((*_included(theirs, block, partial), None) for partial in block.include),
         ]:
             conditions = {each.name: expression.parse(each.when, kinds, optional) for each in chosen if each.when}
-            yield Grid(columns=known, parameters=chosen, block=one, derived=derived, conditions=conditions, where=kept)
+            yield Grid(
+                columns=known,
+                parameters=chosen,
+                drawn=tuple(each for each in theirs if each.draw),
+                block=one,
+                derived=derived,
+                conditions=conditions,
+                where=kept,
+            )
+
+
+def _optional(parameters: Sequence[Parameter], sweep: Sweep) -> set[str]:
+    """Return the parameters that some block gives a condition."""
+    return {one.name for block in sweep.blocks for one in effective(parameters, block) if one.when}
 
 
 def effective(parameters: Sequence[Parameter], block: Block) -> tuple[Parameter, ...]:
@@ -108,11 +128,13 @@ def _included(parameters: Sequence[Parameter], block: Block, partial: Partial) -
     )
 
 
-def _derived(parameters: Sequence[Parameter], derive: Sequence[Derived]) -> dict[str, expression.Expression]:
+def _derived(
+    parameters: Sequence[Parameter], derive: Sequence[Derived], absent: set[str]
+) -> dict[str, expression.Expression]:
     """Return the expressions of the derived columns, each after those it reads. Raises expression.ExpressionError."""
     texts = {one.name: one.expression for one in derive}
     kinds = {one.name: one.kind for one in parameters}
-    optional = {one.name for one in parameters if one.when}
+    optional = set(absent)
     made = {}
     for name in order({name: expression.names(text) for name, text in texts.items()})[0]:
         made[name] = expression.parse(texts[name], kinds, optional)
