@@ -96,7 +96,7 @@ IMAGES = {
         source="from",
         reference="docker://python:3.12-slim",
         platform="linux/amd64",
-        digests=(("manifest", DIGEST),),
+        digests=tuple((name, DIGEST) for name in ("archive", "config", "manifest", "squashfs", "tree")),
         size=1,
     ),
     "debian": PinnedImage(

@@ -154,7 +154,10 @@ class ExperimentalWorkflow:
         self._sections["metrics"][name] = {key: spoken.plain(value, f"`{key}`") for key, value in found.items()}
 
     def set_image(self, source: str = "", *, debian: str = "", packages: Sequence[str] = (), file: str = "") -> None:
-        """Name the image all tasks run in: `"docker://python:3.12-slim"`, a `debian` suite, or an image `file`."""
+        """Name the image all tasks run in: `"docker://…"`, `"oci-archive:tools.tar"`, a `debian` suite, or a `file`."""
+        kind, _, path = source.partition(":")
+        if kind in {"oci-archive", "docker-archive"}:
+            source = f"{kind}:{self._carried(path, 'the image', 'images')}"
         made: dict[str, Any] = {"from": source, "debian": debian, "packages": list(packages)}
         made["file"] = self._carried(file, "the image", "images") if file else ""
         self._sections["image"] = {key: value for key, value in made.items() if value}

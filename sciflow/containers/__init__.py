@@ -17,7 +17,6 @@ from sciflow.containers import (
     imagefile,
     recipe,
     reference,
-    sif,
     singularity,
 )
 from sciflow.containers.image import Package, PinnedImage, own_platform
@@ -86,12 +85,21 @@ def fits(image: spec.Image, pinned: PinnedImage, *, folder: Path | None = None) 
     if image.source != pinned.source:
         return False
     if image.source == "from":
-        return str(reference.parse(image.reference)) == pinned.reference
+        return _fits(image.reference, pinned, folder)
     if image.source == "debian":
         return image.reference == pinned.reference and tuple(sorted(set(image.packages))) == pinned.asked
     return image.reference == pinned.reference and (
         folder is None or imagefile.digest(folder / image.reference) == pinned.identity
     )
+
+
+def _fits(text: str, pinned: PinnedImage, folder: Path | None) -> bool:
+    """Compare a reference; a pin without files of its own is one that an older sciflow left to the engines."""
+    packed = reference.archived(text)
+    if packed:
+        same = folder is None or imagefile.digest(folder / packed.path) == pinned.digest("file")
+        return same and text == pinned.reference
+    return str(reference.parse(text)) == pinned.reference and bool(pinned.digest("squashfs"))
 
 
 def resolve(
@@ -102,31 +110,32 @@ def resolve(
     offline: bool = False,
     platform: str | None = None,
 ) -> PinnedImage:
-    """Pin an image: ask its registry, build it, or copy it into the cache. The one effect of this floor's sources.
+    """Pin an image, and have it in the cache: pulled, built or copied. The one effect of this floor's sources.
 
     `folder` is the workflow's; `platform` is this machine's unless said otherwise. Raises SurroundingsError.
     """
     platform = platform or own_platform()
     if image.source == "file":
         return imagefile.resolve(image.reference, folder=folder, platform=platform)
-    if offline:
+    packed = image.source == "from" and reference.archived(image.reference)
+    if offline and not packed:
         raise SurroundingsError(
             f"the image `{image.reference}` is not pinned yet, and that needs the network",
             hint="compile once without `--offline`; after that the lock is enough",
         )
     if image.source == "debian":
         return debian.resolve(image.reference, image.packages, platform=platform, progress=progress)
-    progress(f"asking for {image.reference}")
+    progress(f"reading {image.reference}" if packed else f"asking for {image.reference}")
     # It brings http and ssl along, which no other image has a use for.
     from sciflow.containers import oci  # noqa: PLC0415
 
-    return oci.resolve(image.reference, platform=platform)
+    return oci.resolve(image.reference, folder=folder, platform=platform, progress=progress)
 
 
 def fetch(image: PinnedImage, *, engine: str, progress: Callable[[str], None]) -> Path | None:
     """Make a pinned image present for an engine.
 
-    Returns its verified file in the cache, or nothing where the engine itself keeps it.
+    Returns its verified file in the cache, or nothing where none is needed.
     Raises SurroundingsError if it cannot be had any more, UsageError if this engine cannot run it.
     """
     box = _box(engine, image)
@@ -134,17 +143,17 @@ def fetch(image: PinnedImage, *, engine: str, progress: Callable[[str], None]) -
         raise UsageError(f"`{engine}` cannot run an image from `{image.source}`", hint="use apptainer")
     if box["image"] is None:
         return None
+    form = "archive" if "archive" in box["image"] else "squashfs"
     if image.source == "debian":
-        return debian.fetch(image, "archive" if "archive" in box["image"] else "squashfs", progress=progress)
-    if image.source == "file":
-        found = cache.held(image.identity)
-        if found is None:
-            raise SurroundingsError(
-                f"the image file `{image.reference}` ({image.identity}) is not in the cache",
-                hint="compile the workflow again",
-            )
-        return found
-    if "sif" in box["image"]:
-        return sif.fetch(image, program=engine, progress=progress)
-    docker.pull(image, progress)
-    return None
+        return debian.fetch(image, form, progress=progress)
+    if image.source == "from":
+        from sciflow.containers import oci  # noqa: PLC0415 - as above
+
+        return oci.fetch(image, form, progress=progress)
+    found = cache.held(image.identity)
+    if found is None:
+        raise SurroundingsError(
+            f"the image file `{image.reference}` ({image.identity}) is not in the cache",
+            hint="compile the workflow again",
+        )
+    return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sciflow.containers import reference
 from sciflow.containers.box import PATHS, Box, Probe, Words, answer, mounts
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ def written(program: str, image: PinnedImage | None) -> Box | None:
         "needs": [program],
         "probe": [program, "--version"],
         "present": None,
-        "pull": pull_words(program, image),
         "load": None,
         "enter": _enter(program, ISOLATED),
         "enter_shared_network": _enter(program, []),
@@ -41,29 +39,10 @@ def written(program: str, image: PinnedImage | None) -> Box | None:
     }
 
 
-def pull_words(program: str, image: PinnedImage) -> list[str] | None:
-    """Write the words that make the SIF `{target}` from the registry, or nothing where the image is a file already."""
-    if image.source != "from":
-        return None
-    name = reference.parse(image.reference)
-    plain = ["--no-https"] if name.plain_http else []
-    return [
-        program,
-        "--quiet",
-        "pull",
-        "--disable-cache",
-        *plain,
-        "{target}",
-        f"docker://{name.pinned(image.identity)}",
-    ]
-
-
 def _image(image: PinnedImage) -> dict[str, str]:
-    if image.source == "from":
-        return {"sif": image.identity}
-    if image.source == "debian":
-        return {"file": image.digest("squashfs"), "suffix": ".sqfs"}
-    return {"file": image.identity, "suffix": ""}
+    if image.source == "file":
+        return {"file": image.identity, "suffix": ""}
+    return {"file": image.digest("squashfs"), "suffix": ".sqfs"}
 
 
 def _enter(program: str, network: list[str]) -> Words:

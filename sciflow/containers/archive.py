@@ -6,15 +6,20 @@ Both depend on the tar's bytes and nothing else: no clock, user or folder.
 from __future__ import annotations
 
 import io
+import os
+import re
 import shutil
+import stat
 import subprocess
 import tarfile
 from typing import TYPE_CHECKING
 
 from sciflow.errors import SurroundingsError
 from sciflow.runner import names
+from sciflow.runner.tree import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 # What Apptainer and Docker give a root file system that says nothing itself.
@@ -24,18 +29,23 @@ REPOSITORY = "sciflow"
 
 # zstd packs 960 MB in 5 s on two cores, and Python starts from it twice as fast as from gzip.
 SQUASHFS_FLAGS = (
-    *("-all-root", "-all-time", "0", "-mkfs-time", "0", "-noappend", "-no-progress", "-quiet"),
+    *("-all-root", "-mkfs-time", "0", "-noappend", "-no-progress", "-quiet"),
     *("-comp", "zstd", "-Xcompression-level", "3"),
 )
+NO_TIMES = ("-all-time", "0")
+# Both speak to mksquashfs and tar behind the back of those who call them.
+UNSAID = {"SOURCE_DATE_EPOCH", "TAR_OPTIONS"}
+MODES = 0o7777
+OPEN_FOLDER, OPEN_FILE = 0o700, 0o400
 
 
-def squashfs(tar: Path, target: Path) -> None:
-    """Write the tar's tree as a squashfs, by way of a folder beside it that goes away.
+def squashfs(tar: Path, target: Path, *, times: bool = False) -> None:
+    """Write the tar's tree as a squashfs, by way of a folder beside it that goes away; with its `times`, or with 0.
 
     Raises SurroundingsError if tar or mksquashfs is missing, too old or fails.
     """
     # mksquashfs can read a tar itself, but then orders what its threads pack by chance: 5 of 12 runs gave other bytes.
-    tree = target.with_name(f"{target.name}.tree")
+    tree, modes = target.with_name(f"{target.name}.tree"), target.with_name(f"{target.name}.modes")
     tree.mkdir()
     try:
         # A plain user can make neither devices nor other people's files; each engine brings a /dev of its own.
@@ -53,33 +63,82 @@ def squashfs(tar: Path, target: Path) -> None:
             ]
         )
         tree.chmod(0o755)
-        _run(["mksquashfs", str(tree), str(target), *SQUASHFS_FLAGS])
+        opened = _opened(tree)
+        modes.write_bytes(b"".join(opened))
+        words = [*SQUASHFS_FLAGS, *(() if times else NO_TIMES), *(("-pf", str(modes)) if opened else ())]
+        _run(["mksquashfs", str(tree), str(target), *words])
     finally:
+        _opened(tree)
         shutil.rmtree(tree, ignore_errors=True)
 
 
-def _run(words: list[str]) -> None:
+def _opened(tree: Path) -> list[bytes]:
+    """Open to their owner what its mode shuts even to him; return the lines that tell mksquashfs the true modes.
+
+    Else a plain user's squashfs would have such files empty, where root's has them whole, and his folder would stay.
+    """
+    found = []
+    for folder, names_in_it, files in os.walk(os.fsencode(tree)):
+        for name in (*names_in_it, *files):
+            path = os.path.join(folder, name)  # noqa: PTH118 - bytes, which no Path holds
+            state = os.lstat(path)
+            wanted = OPEN_FOLDER if stat.S_ISDIR(state.st_mode) else OPEN_FILE
+            if stat.S_ISLNK(state.st_mode) or state.st_mode & wanted == wanted:
+                continue
+            os.chmod(path, stat.S_IMODE(state.st_mode) | wanted)  # noqa: PTH101 - as above
+            inside = os.path.relpath(path, os.fsencode(tree))
+            if b"\n" in inside:
+                raise SurroundingsError(
+                    f"`{shown(os.fsdecode(inside))}` of the image cannot be packed with its mode",
+                    hint="its name has a new line, and its owner may not read it",
+                )
+            quoted = inside.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+            found.append(b'"%s" m %o 0 0\n' % (quoted, stat.S_IMODE(state.st_mode)))
+    return sorted(found)
+
+
+def version() -> str:
+    """Return the version of mksquashfs, on which a squashfs's bytes depend. Raises SurroundingsError without one."""
+    said = _run(["mksquashfs", "-version"])
+    found = re.search(r"\d+(?:\.\d+)+", said)
+    return found.group() if found else ""
+
+
+def _run(words: list[str]) -> str:
     try:
         found = subprocess.run(
-            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+            words,
+            env={key: value for key, value in os.environ.items() if key not in UNSAID},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
         )
     except FileNotFoundError as error:
         raise SurroundingsError(f"`{words[0]}` is not on PATH", hint="install tar and squashfs-tools") from error
     if found.returncode != 0:
         last = (found.stderr or found.stdout).strip().splitlines()[-1:] or ["it said nothing"]
         raise SurroundingsError(f"{words[0]} failed: {last[0]}", hint="is there space? mksquashfs must know zstd")
+    return found.stdout
 
 
-def docker_archive(tar: Path, target: Path, *, architecture: str) -> str:
+def docker_archive(
+    tar: Path, target: Path, *, architecture: str, environment: Sequence[tuple[str, str]] = (), folder: str = ""
+) -> str:
     """Write the tar as the one layer of an image that `docker load` takes; return the image's id, `sha256:<hex>`.
 
     The layout is that of `docker save` (Docker Image Specification v1.2): a configuration named by its own digest, the
-    layer, and manifest.json. The id is the digest of the configuration, in canonical JSON.
+    layer, and manifest.json. The id is the digest of the configuration, in canonical JSON. `environment` and `folder`
+    (to work in) are what the image gives to those who enter it; who says nothing gets the usual search path.
     """
     layer, size = names.digest_file(tar)
     settings = {
         "architecture": architecture,
-        "config": {"Env": [f"PATH={SEARCH_PATH}"]},
+        "config": {
+            "Env": [f"{name}={value}" for name, value in sorted({"PATH": SEARCH_PATH, **dict(environment)}.items())],
+            **({"WorkingDir": folder} if folder else {}),
+        },
         "created": EPOCH,
         "history": [{"created": EPOCH, "created_by": "sciflow"}],
         "os": "linux",

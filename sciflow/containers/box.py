@@ -3,17 +3,16 @@
 The runner knows no engine by name. All it gets is the box that `box()` writes: JSON, with these keys.
 
 - `engine`, `isolation`: its name; `container` or `none`.
-- `image`: `{"file": digest, "suffix"}` content by its own digest, `{"sif": manifest digest}` made by `pull`,
-  `{"name", "archive"?}` held by the engine itself, or null.
+- `image`: `{"file": digest, "suffix"}` content by its own digest, `{"name", "archive"}` held by the engine itself
+  once it loaded the archive of that digest, or null.
 - `needs`: programs that must be on PATH. `probe`: words that exit 0 where the engine works, or null.
-- `present`, `pull`, `load`: words that ask whether the engine holds the image, get it from the network, load the
-  archive; or null.
+- `present`, `load`: words that ask whether the engine holds the image, and that load the archive; or null.
 - `enter`: words that enter the image; the program to run inside follows. `enter_shared_network`: the same where
   network namespaces are refused, or null. `stop`: words that end a box that outlived its client, or null.
 - `paths`: where code, inputs, work, outputs and runner are seen inside, or null: where they are on the host.
 
-In words, `{image} {code} {inputs} {work} {outputs} {runner} {uid} {gid} {name} {cache} {path} {target} {archive}` are
-filled in by the runner. A list stands for one word whose items are quoted as CSV: what `--mount` of both engines reads,
+In words, `{image} {code} {inputs} {work} {outputs} {runner} {uid} {gid} {name} {path} {archive}` are filled
+in by the runner. A list stands for one word whose items are quoted as CSV: what `--mount` of both engines reads,
 so that a path may hold a comma, a quote or a space.
 """
 

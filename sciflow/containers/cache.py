@@ -1,6 +1,6 @@
 """The cache: content by digest, whole or absent, shared by any number of processes at once.
 
-`sha256/<hex>` holds verified content, `sif/<hex>.sif` what Apptainer made of the manifest of that digest.
+`sha256/<hex>` holds verified content: images for each engine, and the manifests, configs and layers they are made of.
 A file gets its name by one rename, after its bytes were hashed; two processes that make the same one both win.
 """
 
@@ -29,11 +29,6 @@ def root() -> Path:
 def place(digest: str) -> Path:
     """Return where content of this digest (`sha256:<hex>`) stands or would stand."""
     return root() / "sha256" / digest.removeprefix("sha256:")
-
-
-def sif_place(manifest: str) -> Path:
-    """Return where the SIF made of the manifest of this digest stands or would stand."""
-    return root() / "sif" / f"{manifest.removeprefix('sha256:')}.sif"
 
 
 def held(digest: str) -> Path | None:

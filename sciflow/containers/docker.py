@@ -1,4 +1,4 @@
-"""Docker: words that run an image by digest. The one door to the Docker SDK."""
+"""Docker: words that load an image and run it by its id. The one door to the Docker SDK."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from sciflow.containers import reference
 from sciflow.containers.box import PATHS, Box, Probe, Words, mounts
 from sciflow.errors import SurroundingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from docker import DockerClient
 
     from sciflow.containers.image import PinnedImage
@@ -27,21 +24,14 @@ def box(image: PinnedImage | None) -> Box | None:
     """Write the words for Docker; nothing without an image, or for an image file, which only Apptainer reads."""
     if image is None or image.source == "file":
         return None
-    if image.source == "from":
-        held = {"name": reference.parse(image.reference).pinned(image.identity)}
-    else:
-        held = {"name": image.digest("config"), "archive": image.digest("archive")}
     return {
         "engine": NAME,
         "isolation": "container",
-        "image": held,
+        "image": {"name": image.digest("config"), "archive": image.digest("archive")},
         "needs": ["docker"],
         "probe": ["docker", "version"],
         "present": ["docker", "image", "inspect", "{image}"],
-        "pull": ["docker", "pull", "--quiet", "--platform", image.platform, "{image}"]
-        if image.source == "from"
-        else None,
-        "load": None if image.source == "from" else ["docker", "load", "--quiet", "--input", "{archive}"],
+        "load": ["docker", "load", "--quiet", "--input", "{archive}"],
         "enter": _enter(image.platform),
         "enter_shared_network": None,
         # The container outlives a client that is killed.
@@ -75,27 +65,6 @@ def _enter(platform: str) -> Words:
     ]
 
 
-def pull(image: PinnedImage, progress: Callable[[str], None]) -> None:
-    """Have the engine hold an OCI image, by the digest of its manifest. Raises SurroundingsError."""
-    name = reference.parse(image.reference).pinned(image.identity)
-    import docker  # noqa: PLC0415 - 60 ms that only these verbs need
-
-    client = _client()
-    try:
-        client.images.get(name)
-    except docker.errors.ImageNotFound:
-        progress(f"pulling {name}")
-        try:
-            client.images.pull(name, platform=image.platform)
-        except (docker.errors.DockerException, OSError) as error:
-            raise SurroundingsError(
-                f"Docker could not pull `{name}`: {error}",
-                hint="`docker login` if the registry wants one; or another engine",
-            ) from error
-    finally:
-        client.close()
-
-
 def probe() -> Probe:
     """Ask the engine for its version, as this user."""
     try:
@@ -110,7 +79,7 @@ def probe() -> Probe:
 
 def _client() -> DockerClient:
     """Connect to the engine that DOCKER_HOST or the usual socket names, and have it answer."""
-    import docker  # noqa: PLC0415 - 60 ms that only these verbs need
+    import docker  # noqa: PLC0415 - 60 ms that only this verb needs
 
     place = os.environ.get("DOCKER_HOST", USUAL)
     try:

@@ -23,7 +23,6 @@ def box(_image: PinnedImage | None) -> Box:
         "needs": [],
         "probe": None,
         "present": None,
-        "pull": None,
         "load": None,
         "enter": ["env", "-i", "PATH={path}"],
         "enter_shared_network": None,

@@ -31,14 +31,15 @@ class PinnedImage:
 
     `digests` are sorted pairs of a name and `sha256:<hex>`:
 
-    - source `from`: `index` (if the tag names one for several platforms) and `manifest` of this platform;
-    - source `debian`: `tree` (the root file system as a tar), `squashfs` (the same for Apptainer), `archive` (the same
-      for `docker load`) and `config` (the id Docker knows it by);
+    - sources `from` and `debian`: `tree` (the root file system as a tar), `squashfs` (the same for Apptainer),
+      `archive` (the same for `docker load`) and `config` (the id Docker knows it by);
+    - source `from` also: `manifest` of this platform, and where it came from: `index` (if the tag names one for
+      several platforms), or `file` (of an `oci-archive:` or a `docker-archive:`);
     - source `file`: `file`.
 
     `asked` are the Debian packages that the workflow names, sorted; `packages` are all that are installed.
-    For `from`, `reference` is `registry/repository:tag`, whole; else it is what the workflow says.
-    `size` is in bytes: of all layers (compressed), of the squashfs, of the file; 0 where unknown.
+    For an image of a registry, `reference` is `registry/repository:tag`, whole; else it is what the workflow says.
+    `size` is in bytes: of the squashfs, of the file; 0 where unknown.
     """
 
     source: Source

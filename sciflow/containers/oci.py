@@ -1,180 +1,182 @@
-"""An OCI reference, pinned: tag to index to the manifest of one platform, each by the SHA-256 of its very bytes.
+"""An OCI image, pinned and built: reference to manifest to layers to one tree, and that for each engine.
 
-Spoken with the standard library (OCI distribution-spec §3; Docker Registry v2 token authentication).
+The reference is a name in a registry, or a file that `skopeo` or `docker save` wrote. Nothing but the layers' bytes,
+and the version of mksquashfs for the squashfs, decides what comes out.
 """
 
 from __future__ import annotations
 
 import hashlib
-import http.client
-import json
-import re
-import urllib.error
-import urllib.parse
-import urllib.request
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
-from sciflow.containers import credentials
+from sciflow.containers import archive, cache, configuration, inflate, layers, parcel, registry, rootfs, unpack
 from sciflow.containers import reference as references
 from sciflow.containers.image import PinnedImage
 from sciflow.errors import SurroundingsError
+from sciflow.runner import names
 
 if TYPE_CHECKING:
-    from sciflow.containers.reference import Reference
-
-# Without all four a registry answers with a converted manifest, of another digest, or with 404 (LIBRARIES §6).
-INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
-MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
-ACCEPT = ", ".join(INDEXES + MANIFESTS)
-
-TIMEOUT_S = 30
-MAX_BYTES = 4 << 20  # distribution-spec: a registry should refuse larger manifests
-UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404
+    from collections.abc import Callable
+    from pathlib import Path
 
 
-def resolve(text: str, *, platform: str) -> PinnedImage:
-    """Ask the registry which image this reference means now, on this platform (`os/architecture`).
+def resolve(text: str, *, folder: Path, platform: str, progress: Callable[[str], None]) -> PinnedImage:
+    """Ask which image a reference means now, on this platform (`os/architecture`), and build it into the cache.
 
-    Raises SurroundingsError: registry down, no such image, needs login, wrong digest, no such platform.
+    `folder` is the workflow's. Raises SurroundingsError: registry down, no such image or file, needs login, wrong
+    digest, no such platform, cut off, hostile, no mksquashfs.
     """
+    packed = references.archived(text)
+    if packed:
+        digests, manifest = parcel.unwrap(folder / packed.path, packed, platform=platform)
+        return _built(digests, manifest, text, platform=platform, get=parcel.held, progress=progress)
     name = references.parse(text)
-    document, digest = _manifest(name, name.digest or name.tag)
-    if name.digest and digest != name.digest:
-        raise SurroundingsError(
-            f"the registry answered `{name}` with an image of digest {digest}", hint="do not trust it; ask its keeper"
-        )
-    digests = {"manifest": digest}
-    if isinstance(document.get("manifests"), list):
-        digests = {"index": digest, "manifest": _chosen(document["manifests"], name, platform)}
-        document, digest = _manifest(name, digests["manifest"])
-        if digest != digests["manifest"]:
+    conversation = registry.Conversation(name)
+    digests, manifest = _pinned(conversation, platform)
+    get = partial(layers.pull, conversation, progress=progress)
+    return _built(digests, manifest, str(name), platform=platform, get=get, progress=progress)
+
+
+def fetch(image: PinnedImage, digest_name: str, *, progress: Callable[[str], None]) -> Path:
+    """Make one of the image's files (`squashfs` or `archive`) present in the cache; build it again if need be.
+
+    Raises SurroundingsError if it cannot be had any more, or if what is built here is not what was locked.
+    """
+    found = cache.held(image.digest(digest_name))
+    if found:
+        return found
+    progress(f"the image {image.identity} is not in the cache; it is built again")
+    now = _again(image, progress)
+    found = cache.held(image.digest(digest_name))
+    if found:
+        return found
+    raise difference(image, now)
+
+
+def _again(image: PinnedImage, progress: Callable[[str], None]) -> PinnedImage:
+    """Build an image from the very manifest that is locked, whatever its tag means today."""
+    kept = cache.held(image.identity)
+    if references.archived(image.reference):
+        if kept is None:
             raise SurroundingsError(
-                f"the registry answered {digests['manifest']} of `{name}` with an image of digest {digest}",
-                hint="do not trust it; ask its keeper",
+                f"the image of `{image.reference}` ({image.identity}) is not in the cache",
+                hint="compile the workflow again where that file is",
             )
-    layers = document.get("layers")
-    if not isinstance(layers, list) or not isinstance(document.get("config"), dict):
-        raise SurroundingsError(
-            f"`{name}` is not an image: its manifest has no layers", hint="name an image, not an artefact"
+        get: layers.Get = parcel.held
+        manifest = kept.read_bytes()
+    else:
+        conversation = registry.Conversation(references.parse(image.reference))
+        get = partial(layers.pull, conversation, progress=progress)
+        manifest = kept.read_bytes() if kept else _manifest(conversation, image.identity)[1]
+    return _built(dict(image.digests), manifest, image.reference, platform=image.platform, get=get, progress=progress)
+
+
+def difference(locked: PinnedImage, now: PinnedImage) -> SurroundingsError:
+    """Say why an image that was built again is not the locked one, though its layers are."""
+    was, here = (", ".join(f"{name} {version}" for name, version in one.tools) for one in (locked, now))
+    if locked.digest("tree") != now.digest("tree"):
+        how, hint = (
+            "its tree differs",
+            "use the sciflow that locked it; `sciflow compile --update` pins what is built now",
         )
-    size = sum(layer.get("size", 0) for layer in layers if isinstance(layer, dict))
+    else:
+        how = f"its tree agrees, but it was packed by {was}, and here is {here}"
+        hint = f"install {was}; or carry the image along: `sciflow compile --fat`; or pin again: `--update`"
+    return SurroundingsError(f"the image built again of {locked.identity} is not the locked one: {how}", hint=hint)
+
+
+def _pinned(conversation: registry.Conversation, platform: str) -> tuple[dict[str, str], bytes]:
+    """Return digests (`manifest`, and `index` where the tag names one) and the manifest's bytes."""
+    name = conversation.name
+    digest, body = _manifest(conversation, name.digest or name.tag)
+    digests = {"manifest": digest}
+    entries = layers.document(body, f"what `{name.registry}` answered `{name}` with").get("manifests")
+    if isinstance(entries, list):
+        digests = {"index": digest, "manifest": layers.chosen(entries, str(name), platform)}
+        body = _manifest(conversation, digests["manifest"])[1]
+    return digests, body
+
+
+def _manifest(conversation: registry.Conversation, which: str) -> tuple[str, bytes]:
+    """Get a manifest or index by tag or digest; return its digest and its bytes, which are in the cache from now on."""
+    body = conversation.manifest(which)
+    digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+    if which.startswith("sha256:") and digest != which:
+        raise SurroundingsError(
+            f"the registry answered {which} of `{conversation.name}` with an image of digest {digest}",
+            hint="do not trust it; ask its keeper",
+        )
+    layers.document(body, f"what `{conversation.name.registry}` answered `{conversation.name}` with")
+    return layers.stored(body), body
+
+
+def _built(
+    digests: dict[str, str],
+    manifest: bytes,
+    name: str,
+    *,
+    platform: str,
+    get: layers.Get,
+    progress: Callable[[str], None],
+) -> PinnedImage:
+    """Make the image's files in the cache, and pin them."""
+    version = archive.version()
+    content = layers.gather(manifest, name, get)
+    settings = configuration.read(content.config, name)
+    if settings.platform != "/".join(platform.split("/")[:2]):
+        raise SurroundingsError(
+            f"`{name}` has no image for {platform}", hint=f"it has {settings.platform}; choose another image"
+        )
+    with cache.workshop() as workshop:
+        progress(f"unpacking {len(content.layers)} layers of {name}")
+        plain = _plain(content, settings, name, workshop)
+        root = unpack.tree(plain)
+        configuration.furnish(root, settings)
+        tar = workshop / "tree.tar"
+        rootfs.write(root, plain, tar)
+        progress(f"packing {name} for Apptainer and Docker")
+        config = archive.docker_archive(
+            tar,
+            workshop / "archive.tar",
+            architecture=platform.split("/")[1],
+            environment=settings.environment,
+            folder=settings.folder,
+        )
+        archive.squashfs(tar, workshop / "image.sqfs", times=True)
+        size = (workshop / "image.sqfs").stat().st_size
+        digests |= {
+            "tree": f"sha256:{names.digest_file(tar)[0]}",
+            "config": config,
+            "archive": cache.keep(workshop / "archive.tar"),
+            "squashfs": cache.keep(workshop / "image.sqfs"),
+        }
     return PinnedImage(
-        source="from", reference=str(name), platform=platform, digests=tuple(sorted(digests.items())), size=size
+        source="from",
+        reference=name,
+        platform=platform,
+        digests=tuple(sorted(digests.items())),
+        tools=(("squashfs-tools", version),),
+        size=size,
     )
 
 
-def _chosen(entries: list[Any], name: Reference, platform: str) -> str:
-    """Return the digest of the manifest for a platform; the plain variant wins over its refinements."""
-    wanted_os, _, wanted_architecture = platform.partition("/")
-    found, others = [], set()
-    for entry in entries:
-        is_for = entry.get("platform") if isinstance(entry, dict) else None
-        if not isinstance(is_for, dict) or "unknown" in (is_for.get("os"), is_for.get("architecture")):
-            continue  # attestations stand in the index as images for unknown/unknown
-        if (is_for.get("os"), is_for.get("architecture")) == (wanted_os, wanted_architecture):
-            found.append((is_for.get("variant") or "", str(entry.get("digest"))))
-        others.add(f"{is_for.get('os')}/{is_for.get('architecture')}")
-    if not found:
+def _plain(content: layers.Content, settings: configuration.Configuration, name: str, workshop: Path) -> list[Path]:
+    """Write the plain tars of all layers; what the config says of them holds, and they are no bomb together."""
+    if len(settings.plain) != len(content.layers):
         raise SurroundingsError(
-            f"`{name}` has no image for {platform}",
-            hint=f"it has {', '.join(sorted(others)) or 'none at all'}; choose another image",
+            f"`{name}` is not an image: its config names {len(settings.plain)} layers, its manifest "
+            f"{len(content.layers)}",
+            hint="push it again with a current tool",
         )
-    return min(found)[1]
-
-
-def _manifest(name: Reference, which: str) -> tuple[dict[str, Any], str]:
-    """Get a manifest or index by tag or digest; return it and the digest of its bytes."""
-    url = f"{name.api}{name.repository}/manifests/{which}"
-    headers = {"Accept": ACCEPT}
-    try:
-        body = _get(url, headers)
-    except urllib.error.HTTPError as error:
-        if error.code != UNAUTHORIZED:
-            raise _refused(name, error) from error
-        headers["Authorization"] = _authorization(name, error.headers.get("WWW-Authenticate", ""))
-        try:
-            body = _get(url, headers)
-        except urllib.error.HTTPError as again:
-            raise _refused(name, again) from again
-        except (OSError, http.client.HTTPException) as again:
-            raise _silent(name, again) from again
-    except (OSError, http.client.HTTPException) as error:
-        raise _silent(name, error) from error
-    try:
-        document = json.loads(body)
-    except ValueError as error:
-        raise SurroundingsError(
-            f"`{name.registry}` answered `{name}` with something that is no manifest",
-            hint="is it a registry, or a proxy's page?",
-        ) from error
-    if not isinstance(document, dict):
-        raise SurroundingsError(
-            f"`{name.registry}` answered `{name}` with something that is no manifest", hint="is it a registry?"
-        )
-    return document, f"sha256:{hashlib.sha256(body).hexdigest()}"
-
-
-def _get(url: str, headers: dict[str, str]) -> bytes:
-    request = urllib.request.Request(url, headers={"User-Agent": "sciflow"})  # noqa: S310 - https, or http to this machine
-    for key, value in headers.items():
-        # A redirect, which may lead to another host, takes no login along.
-        (request.add_unredirected_header if key == "Authorization" else request.add_header)(key, value)
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - as above
-        body: bytes = answer.read(MAX_BYTES + 1)
-    if len(body) > MAX_BYTES:
-        raise http.client.HTTPException(f"it sent more than {MAX_BYTES} bytes")
-    return body
-
-
-def _authorization(name: Reference, challenge: str) -> str:
-    """Answer a 401's challenge: a login as it is (Basic), or a token had with it, or without (Bearer)."""
-    login = credentials.basic(name.registry)
-    scheme, _, rest = challenge.partition(" ")
-    if scheme.lower() == "basic" and login:
-        return login
-    fields = dict(re.findall(r'(\w+)="([^"]*)"', rest))
-    if scheme.lower() != "bearer" or not fields.get("realm", "").startswith(("https://", "http://")):
-        raise _needs_login(name)
-    if login and fields["realm"].startswith("http://") and not name.plain_http:
-        raise SurroundingsError(
-            f"`{name.registry}` wants a login sent in the clear to `{fields['realm']}`", hint="ask its keeper for TLS"
-        )
-    query = {"service": fields.get("service", ""), "scope": fields.get("scope") or f"repository:{name.repository}:pull"}
-    url = f"{fields['realm']}?{urllib.parse.urlencode({key: value for key, value in query.items() if value})}"
-    try:
-        said = json.loads(_get(url, {"Authorization": login} if login else {}))
-    except urllib.error.HTTPError as error:
-        raise _needs_login(name) from error
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise _silent(name, error) from error
-    token = (said.get("token") or said.get("access_token")) if isinstance(said, dict) else None
-    if not isinstance(token, str):
-        raise _needs_login(name)
-    return f"Bearer {token}"
-
-
-def _refused(name: Reference, error: urllib.error.HTTPError) -> SurroundingsError:
-    if error.code == NOT_FOUND:
-        return SurroundingsError(
-            f"there is no image `{name}`", hint=f"check name and tag; `{name.registry}` answered 404"
-        )
-    if error.code in {UNAUTHORIZED, FORBIDDEN}:
-        return _needs_login(name)
-    return SurroundingsError(
-        f"`{name.registry}` answered `{name}` with HTTP status {error.code}", hint="try again later"
-    )
-
-
-def _needs_login(name: Reference) -> SurroundingsError:
-    return SurroundingsError(
-        f"`{name.registry}` does not show `{name}` without a login that may see it",
-        hint=f"`docker login {name.registry}`, `podman login` or `apptainer registry login` first; or check the name",
-    )
-
-
-def _silent(name: Reference, error: Exception) -> SurroundingsError:
-    why = getattr(error, "reason", None) or error
-    return SurroundingsError(
-        f"the registry `{name.registry}` cannot be asked about `{name}`: {why}",
-        hint="check the network and the registry's name; with a `workflow.lock` that fits, none is needed",
-    )
+    left, plain = inflate.most(sum(layer.stat().st_size for layer in content.layers)), []
+    for number, (layer, wanted) in enumerate(zip(content.layers, settings.plain, strict=True), 1):
+        plain.append(workshop / f"{number}.tar")
+        found, size = inflate.inflate(layer, plain[-1], name=f"layer {number} of `{name}`", limit=left)
+        left -= size
+        if found != wanted:
+            raise SurroundingsError(
+                f"layer {number} of `{name}` holds {found}, and the image's config says {wanted}",
+                hint="do not trust the image; ask its keeper",
+            )
+    return plain

@@ -17,6 +17,10 @@ def write(image: PinnedImage | None) -> Mapping[str, str]:
     """Return texts by their path in the bundle; none without an image, or for one that was given as a file. Pure."""
     if image is None or image.source == "file":
         return {}
+    packed = reference.archived(image.reference) if image.source == "from" else None
+    if packed:
+        text = f"# {image.identity}\nBootstrap: {packed.kind}\nFrom: {packed.path}\n"
+        return {"container/apptainer.def": text}
     if image.source == "from":
         name = reference.parse(image.reference)
         pinned = name.pinned(image.identity)

@@ -1,4 +1,7 @@
-"""References to OCI images: `docker://registry/repository:tag@digest`, and what its parts are when left out."""
+"""References to OCI images: `docker://registry/repository:tag@digest`, and what its parts are when left out.
+
+Or an image in a file: `oci-archive:PATH`, `docker-archive:PATH`.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,9 @@ DEFAULT_REGISTRY = "docker.io"
 DEFAULT_API = "registry-1.docker.io"
 DEFAULT_NAMESPACE = "library"
 DEFAULT_TAG = "latest"
+
+# containers-transports(5): what `skopeo copy` and `docker save` write.
+OCI_ARCHIVE, DOCKER_ARCHIVE = ARCHIVES = ("oci-archive", "docker-archive")
 
 # distribution/reference, regexp.go, without the rarer forms of host.
 _REGISTRY = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]+)?")
@@ -52,6 +58,20 @@ class Reference:
     def pinned(self, digest: str) -> str:
         """Write it by digest alone: Apptainer refuses a tag beside a digest."""
         return f"{self.registry}/{self.repository}@{digest}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Archived:
+    """An image in a file: `kind` is the tool's word for its form, `path` relative to the workflow's folder."""
+
+    kind: str
+    path: str
+
+
+def archived(text: str) -> Archived | None:
+    """Read `oci-archive:PATH` or `docker-archive:PATH`; nothing for a name in a registry."""
+    kind, colon, path = text.partition(":")
+    return Archived(kind=kind, path=path) if colon and kind in ARCHIVES else None
 
 
 def parse(text: str) -> Reference:

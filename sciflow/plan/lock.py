@@ -169,12 +169,22 @@ def _zone(schedule: Schedule, old: Lock | None) -> tuple[str, tuple[tuple[int, i
     return schedule.timezone, transitions(schedule.timezone)
 
 
+def _repacked(old: PinnedImage | None, new: PinnedImage | None) -> list[str]:
+    """Say what else changed of an image that is the same by name: what was made of it, or by whom."""
+    before, after = ({**dict(one.digests), **dict(one.tools)} if one else {} for one in (old, new))
+    return [
+        f"image: {name} {before.get(name, 'none')} -> {after.get(name, 'none')}"
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    ]
+
+
 def differences(old: Lock, new: Lock) -> list[str]:
     """Say what changed from one lock to another, one fact a line, sorted by piece."""
     lines = []
     if old.image != new.image:
         before, after = (lock.image.identity if lock.image else "no image" for lock in (old, new))
-        lines.append(f"image: {before} -> {after}")
+        lines += [f"image: {before} -> {after}"] if before != after else _repacked(old.image, new.image)
         packages = [
             {package.name: package.version for package in (lock.image.packages if lock.image else ())}
             for lock in (old, new)

@@ -1,7 +1,7 @@
 """Enter the box once, and talk to the loop inside that starts the steps.
 
 The plan gives a list of boxes, each a way into the image in one engine's words; the first that works here is taken. No
-engine is known by name: programs to look for, words to try, to pull, to load and to enter with come from the plan.
+engine is known by name: programs to look for, words to try, to load and to enter with come from the plan.
 """
 
 import collections
@@ -14,7 +14,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 
 from . import names
 
@@ -80,25 +79,17 @@ def content(bundle, digest):
     return next((path for path in places if os.path.isfile(path)), None)
 
 
-def _made(words, target, say):
-    """Let an engine write a file: under another name beside it, then in one rename, so that it is whole or absent."""
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    folder = tempfile.mkdtemp(prefix=".making-", dir=os.path.dirname(target))
-    try:
-        part = os.path.join(folder, os.path.basename(target))
-        words = filled(words, {"target": part, "cache": names.cache()})
-        say("getting the image: %s" % " ".join(words))
-        found = subprocess.run(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+def _checked(bundle, digest):
+    """Return the path of content that is what its digest says. Raises BoxError."""
+    path = content(bundle, digest)
+    if path is None:
+        raise BoxError(
+            "the image %s is neither carried by the bundle nor in the cache %s: "
+            "run `sciflow fetch` on this bundle, or compile it with --fat" % (digest, names.cache())
         )
-        if found.returncode or not os.path.exists(part):
-            raise BoxError(
-                "the image could not be had: %s" % found.stdout.decode("utf-8", "replace")[-TAIL_BYTES:].strip()
-            )
-        os.chmod(part, 0o444)
-        os.replace(part, target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    if names.digest_file(path)[0] != digest.split(":", 1)[1]:
+        raise BoxError("the image %s is not what its name says: remove that file and fetch it again" % path)
+    return path
 
 
 def image(box, bundle, say):
@@ -107,32 +98,9 @@ def image(box, bundle, say):
     if wanted is None:
         return ""
     if "file" in wanted:
-        path = content(bundle, wanted["file"])
-        if path is None:
-            raise BoxError(
-                "the image %s is neither carried by the bundle nor in the cache %s: "
-                "run `sciflow fetch` on this bundle, or compile it with --fat" % (wanted["file"], names.cache())
-            )
-        digest = names.digest_file(path)[0]
-        if digest != wanted["file"].split(":", 1)[1]:
-            raise BoxError("the image %s is not what its name says: remove that file and fetch it again" % path)
-        return path
-    if "sif" in wanted:
-        path = os.path.join(names.cache(), "sif", wanted["sif"].split(":", 1)[1] + ".sif")
-        if not os.path.exists(path):
-            _made(box["pull"], path, say)
-        return path
+        return _checked(bundle, wanted["file"])
     if not _succeeds(filled(box["present"], {"image": wanted["name"]})):
-        archive = content(bundle, wanted["archive"]) if "archive" in wanted else None
-        if archive:
-            words = filled(box["load"], {"archive": archive})
-        elif box["pull"]:
-            words = filled(box["pull"], {"image": wanted["name"]})
-        else:
-            raise BoxError(
-                "the image %s is neither carried by the bundle nor in the cache %s: run `sciflow fetch` on this bundle"
-                % (wanted["name"], names.cache())
-            )
+        words = filled(box["load"], {"archive": _checked(bundle, wanted["archive"])})
         say("getting the image: %s" % " ".join(words))
         found = subprocess.run(
             words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False

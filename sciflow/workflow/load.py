@@ -122,6 +122,9 @@ def _image(table: dict[str, Any] | None, faults: Faults) -> Image | None:
     if "file" in table:
         inside(table["file"], ("image", "file"), "the image", faults, folder="the workflow's folder")
     if "from" in table:
+        kind, _, path = table["from"].partition(":")
+        if kind.endswith("-archive"):
+            inside(path, ("image", "from"), "the image", faults, folder="the workflow's folder")
         return Image(source="from", reference=table["from"])
     if "debian" in table:
         return Image(source="debian", reference=table["debian"], packages=tuple(table.get("packages", ())))

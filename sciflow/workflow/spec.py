@@ -28,7 +28,7 @@ class Image:
 
     source: Literal["from", "debian", "file"]
     reference: str
-    """An OCI reference (`docker://…`), a Debian suite (`bookworm`), or a path relative to the workflow's folder."""
+    """An OCI reference (`docker://…`, `oci-archive:PATH`), a Debian suite, or a path; from the workflow's folder."""
     packages: tuple[str, ...] = ()
     """Debian packages, in the order of the file."""
 

@@ -8,6 +8,7 @@ import pytest
 
 from sciflow.containers import archive, cache
 from sciflow.containers.image import PinnedImage, own_platform
+from tests.containers import serving
 
 APPLETS = (
     "sh",
@@ -79,3 +80,13 @@ def tiny_image(tiny_tar, own_cache):
     return PinnedImage(
         source="debian", reference="tiny", platform=own_platform(), digests=tuple(sorted(digests.items()))
     )
+
+
+@pytest.fixture
+def registry(tmp_path, monkeypatch):
+    """Serve a small registry on this machine, to somebody without logins."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "DOCKER_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    with serving.serving() as server:
+        yield server

@@ -21,7 +21,8 @@ def oci(reference: str = "127.0.0.1:5000/tools/tiny:1") -> PinnedImage:
         source="from",
         reference=reference,
         platform="linux/amd64",
-        digests=(("index", SHA["index"]), ("manifest", SHA["manifest"])),
+        digests=tuple((name, SHA[name]) for name in ("archive", "config", "index", "manifest", "squashfs", "tree")),
+        tools=(("squashfs-tools", "4.5.1"),),
     )
 
 

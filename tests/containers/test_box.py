@@ -14,7 +14,6 @@ KEYS = {
     "needs",
     "probe",
     "present",
-    "pull",
     "load",
     "enter",
     "enter_shared_network",

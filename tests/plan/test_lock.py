@@ -23,7 +23,10 @@ PINNED = PinnedImage(
     source="from",
     reference="localhost:5000/tools:1",
     platform="linux/amd64",
-    digests=(("index", "sha256:" + "1" * 64), ("manifest", "sha256:" + "2" * 64)),
+    digests=tuple(
+        (name, f"sha256:{number}" + "0" * 63)
+        for number, name in enumerate(("archive", "config", "index", "manifest", "squashfs", "tree"))
+    ),
     size=12345,
 )
 
@@ -188,6 +191,13 @@ def test_every_piece_that_changed_is_named():
         "code `b.py`: gone",
         "code `c.py`: new",
         "input `reads`: changed",
+    ]
+
+
+def test_an_image_that_was_packed_differently_is_told_from_another_image():
+    digests = tuple((name, "sha256:" + "f" * 64 if name == "squashfs" else value) for name, value in PINNED.digests)
+    assert lock.differences(Lock(image=PINNED), Lock(image=replace(PINNED, digests=digests))) == [
+        f"image: squashfs {PINNED.digest('squashfs')} -> sha256:{'f' * 64}"
     ]
 
 

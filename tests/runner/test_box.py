@@ -101,27 +101,6 @@ def test_an_image_that_is_nowhere_is_named(bundle):
         box.image(engine("e", image={"file": "sha256:" + "b" * 64}), str(bundle), silent)
 
 
-def test_an_image_is_pulled_once(bundle, tmp_path):
-    pulled = engine(
-        "e",
-        image={"sif": "sha256:abc"},
-        pull=["sh", "-c", 'echo x >> "$1"; echo y >> "$0"', str(tmp_path / "count"), "{target}"],
-    )
-    assert [box.image(pulled, str(bundle), silent) for _ in range(2)] == [
-        str(tmp_path / "cache" / "sif" / "abc.sif")
-    ] * 2
-    assert (tmp_path / "count").read_text() == "y\n"
-
-
-@pytest.mark.parametrize(
-    "words", [["sh", "-c", 'echo half > "$0"; echo no network >&2; exit 1', "{target}"], ["echo", "no network"]]
-)
-def test_a_pull_that_fails_leaves_nothing_and_says_why(bundle, tmp_path, words):
-    with pytest.raises(box.BoxError, match="the image could not be had: no network"):
-        box.image(engine("e", image={"sif": "sha256:abc"}, pull=words), str(bundle), silent)
-    assert not list((tmp_path / "cache" / "sif").iterdir())
-
-
 def named(tmp_path, **more):
     """Return a box whose engine knows its images by name: a file of that name stands once it does."""
     return engine(
@@ -132,22 +111,24 @@ def named(tmp_path, **more):
     )
 
 
-def test_an_image_that_the_engine_has_is_not_pulled(bundle, tmp_path):
+def test_an_image_that_the_engine_has_is_not_loaded(bundle, tmp_path):
     (tmp_path / "loaded").touch()
-    assert box.image(named(tmp_path, pull=["false"]), str(bundle), silent) == str(tmp_path / "loaded")
+    assert box.image(named(tmp_path, load=["false"]), str(bundle), silent) == str(tmp_path / "loaded")
 
 
-def test_an_image_that_the_engine_has_not_is_pulled(bundle, tmp_path):
-    assert box.image(named(tmp_path, pull=["touch", "{image}"]), str(bundle), silent) == str(tmp_path / "loaded")
-
-
-def test_an_archive_is_loaded_rather_than_pulled(bundle, tmp_path):
+def test_an_image_that_the_engine_has_not_is_loaded(bundle, tmp_path):
     digest = kept(bundle / "carried", b"archive")
-    loading = named(
-        tmp_path, image={"archive": digest}, load=["cp", "{archive}", str(tmp_path / "loaded")], pull=["false"]
-    )
+    loading = named(tmp_path, image={"archive": digest}, load=["cp", "{archive}", str(tmp_path / "loaded")])
     box.image(loading, str(bundle), silent)
     assert (tmp_path / "loaded").read_bytes() == b"archive"
+
+
+def test_an_archive_that_is_not_what_its_name_says_is_not_loaded(bundle, tmp_path):
+    digest = kept(bundle / "carried", b"archive", "a" * 64)
+    loading = named(tmp_path, image={"archive": digest}, load=["cp", "{archive}", str(tmp_path / "loaded")])
+    with pytest.raises(box.BoxError, match="is not what its name says"):
+        box.image(loading, str(bundle), silent)
+    assert not (tmp_path / "loaded").exists()
 
 
 def test_an_archive_that_brings_another_image_is_refused(bundle, tmp_path):
@@ -158,7 +139,7 @@ def test_an_archive_that_brings_another_image_is_refused(bundle, tmp_path):
 
 def test_an_image_with_no_way_to_it_is_named(bundle, tmp_path):
     with pytest.raises(box.BoxError, match="run `sciflow fetch`"):
-        box.image(named(tmp_path), str(bundle), silent)
+        box.image(named(tmp_path, image={"archive": "sha256:" + "b" * 64}), str(bundle), silent)
 
 
 # ---- The open box

@@ -1,0 +1,89 @@
+"""An OCI image's configuration: what it says of its layers, and the environment it gives to those who enter."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sciflow.containers import layers
+from sciflow.containers.members import refusal
+from sciflow.containers.rootfs import Node
+from sciflow.errors import SurroundingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# Apptainer reads an image's own scripts of this folder before it runs a word in it; `Env` of OCI it writes to this one.
+SCRIPT = (".singularity.d", "env", "10-docker2singularity.sh")
+SCRIPT_MODE = 0o755
+PATH = "PATH"
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Configuration:
+    """What of a configuration matters in a box, which brings its own words, user, folder and files to write.
+
+    `plain` are the digests of the plain tars of the layers; `environment` is sorted (name, value).
+    """
+
+    platform: str
+    plain: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...] = ()
+    folder: str = ""
+
+
+def read(body: bytes, name: str) -> Configuration:
+    """Read a configuration (OCI image-spec, config.md). Raises SurroundingsError if it is not that of an image."""
+    found = layers.document(body, f"the config of `{name}`")
+    root, settings = found.get("rootfs"), found.get("config") or {}
+    plain = root.get("diff_ids") if isinstance(root, dict) else None
+    if not isinstance(plain, list) or not all(isinstance(one, str) for one in plain) or not isinstance(settings, dict):
+        raise SurroundingsError(
+            f"`{name}` is not an image: its config names no layers", hint="name an image, not an artefact"
+        )
+    return Configuration(
+        platform=f"{found.get('os') or 'linux'}/{found.get('architecture') or 'unknown'}",
+        plain=tuple(plain),
+        environment=tuple(sorted(_environment(settings.get("Env") or []).items())),
+        folder=_text(settings.get("WorkingDir")),
+    )
+
+
+def _text(value: Any) -> str:
+    """Return a text that a process can be given: no NUL, no half of a surrogate pair, which JSON may write."""
+    return value if isinstance(value, str) and not re.search("[\0\ud800-\udfff]", value) else ""
+
+
+def _environment(entries: Iterable[Any]) -> dict[str, str]:
+    """Read `NAME=VALUE`s, the last of a name first; what no shell could hold is left out."""
+    found = {}
+    for entry in entries if isinstance(entries, list) else ():
+        name, equals, value = _text(entry).partition("=")
+        if equals and _NAME.fullmatch(name):
+            found[name] = value
+    return found
+
+
+def furnish(root: Node, configuration: Configuration) -> None:
+    """Give the tree the script by which Apptainer gets the image's environment; Docker has it in its own config.
+
+    As in what Apptainer makes of such images, PATH is the image's, and another variable only where nothing set it.
+    """
+    if not configuration.environment:
+        return
+    lines = ["#!/bin/sh"]
+    for name, value in configuration.environment:
+        text = f"export {name}={shlex.quote(value)}"
+        lines.append(text if name == PATH else f'if [ -z "${{{name}+set}}" ]; then {text}; fi')
+    data = ("\n".join(lines) + "\n").encode()
+    here = root
+    for part in SCRIPT[:-1]:
+        there = here.children.get(part)
+        if there is not None and there.kind != "folder":
+            raise refusal("/".join(SCRIPT), "cannot be written: the image has something else there")
+        here = here.children.setdefault(part, Node())
+    here.children[SCRIPT[-1]] = Node(kind="file", mode=SCRIPT_MODE, data=data, size=len(data))
