@@ -170,8 +170,11 @@ def _zone(schedule: Schedule, old: Lock | None) -> tuple[str, tuple[tuple[int, i
 
 
 def _repacked(old: PinnedImage | None, new: PinnedImage | None) -> list[str]:
-    """Say what else changed of an image that is the same by name: what was made of it, or by whom."""
-    before, after = ({**dict(one.digests), **dict(one.tools)} if one else {} for one in (old, new))
+    """Say what else changed of an image of the same digest: what it is asked for by, what was made of it, by whom."""
+    before, after = (
+        {"reference": one.reference, "size": one.size, **dict(one.digests), **dict(one.tools)} if one else {}
+        for one in (old, new)
+    )
     return [
         f"image: {name} {before.get(name, 'none')} -> {after.get(name, 'none')}"
         for name in sorted(before.keys() | after.keys())
@@ -184,7 +187,8 @@ def differences(old: Lock, new: Lock) -> list[str]:
     lines = []
     if old.image != new.image:
         before, after = (lock.image.identity if lock.image else "no image" for lock in (old, new))
-        lines += [f"image: {before} -> {after}"] if before != after else _repacked(old.image, new.image)
+        told = f"image: {before} -> {after}"
+        lines += [told] if before != after else _repacked(old.image, new.image) or [told]
         packages = [
             {package.name: package.version for package in (lock.image.packages if lock.image else ())}
             for lock in (old, new)

@@ -201,6 +201,14 @@ def test_an_image_that_was_packed_differently_is_told_from_another_image():
     ]
 
 
+def test_another_name_of_the_same_image_is_a_change():
+    moved = replace(PINNED, reference="localhost:5000/tools:2")
+    assert lock.differences(Lock(image=PINNED), Lock(image=moved)) == [
+        "image: reference localhost:5000/tools:1 -> localhost:5000/tools:2"
+    ]
+    assert lock.differences(Lock(image=PINNED), Lock(image=replace(PINNED, platform="linux/arm64")))
+
+
 def test_a_program_that_is_no_longer_one_has_changed():
     file = LockedFile(path="a.sh", sha256="1" * 64, size=1, executable=True)
     assert lock.differences(Lock(code=(file,)), Lock(code=(replace(file, executable=False),))) == [
