@@ -144,7 +144,13 @@ def plan(workflow: Workflow, chosen: Sweep, lock: Lock, boxes: Iterable[Mapping[
         "name": named(workflow, chosen),
         "title": workflow.title,
         "parameters": [
-            {"name": column.name, "kind": column.kind, "unit": column.unit, "derived": column.derived}
+            {
+                "name": column.name,
+                "kind": column.kind,
+                "unit": column.unit,
+                "derived": column.derived,
+                "repeats": column.repeats,
+            }
             for column in points.columns
         ],
         "axes": [{"columns": list(axis.names), "turns": axis.turns} for axis in points.axes],

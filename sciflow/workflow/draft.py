@@ -101,6 +101,8 @@ def _parameters(parameters: tuple[Parameter, ...]) -> dict[str, Any]:
 def _parameter(one: Parameter) -> dict[str, Any]:
     said = _set(unit=one.unit, when=one.when)
     values = [_value(one, value) for value in one.values]
+    if one.repeats:
+        return {"replicates": len(values), **said}
     if one.draw is None:
         return {**_listed(one, values), **said}
     if one.draw.form == "choice":

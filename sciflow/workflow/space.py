@@ -119,7 +119,7 @@ def _one(name: str, entry: dict[str, Any], path: Keys, faults: Faults, tables: T
         at = at if error.index is None else (*at, error.index)
         faults.value(at, f"parameter `{shown(name)}`: {error.text}", error.hint)
         return None
-    return Parameter(name=name, kind=kind, values=values, unit=unit, when=when)
+    return Parameter(name=name, kind=kind, values=values, unit=unit, when=when, repeats=form == "replicates")
 
 
 def _form(entry: dict[str, Any]) -> str:

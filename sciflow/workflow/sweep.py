@@ -29,7 +29,9 @@ def columns(parameters: Sequence[Parameter], derive: Sequence[Derived]) -> tuple
 
 def _columns(parameters: Sequence[Parameter], derive: Sequence[Derived], optional: set[str]) -> tuple[Column, ...]:
     plain = {
-        one.name: Column(name=one.name, kind=one.kind, unit=one.unit, optional=one.name in optional)
+        one.name: Column(
+            name=one.name, kind=one.kind, unit=one.unit, optional=one.name in optional, repeats=one.repeats
+        )
         for one in parameters
     }
     for name, made in _derived(parameters, derive, optional).items():
