@@ -98,9 +98,14 @@ def _doubled(asked: Asked, groups: Sequence[Sequence[str]], faults: Faults) -> N
 def _whens(asked: Asked, groups: Sequence[Sequence[str]], faults: Faults) -> None:
     """Check conditions: what they read, and that it has been settled when they are asked."""
     kinds = {one.name: one.kind for one in asked.parameters}
-    turning = [name for group in grid.together(asked.parameters, groups) for name in group]
-    derived = [name for name in space.written(faults) if name not in space.names(faults.document.data["parameters"])]
-    for one in [one for one in asked.parameters if one.when]:
+    conditional = [one for one in asked.parameters if one.when]
+    if not conditional:
+        return
+    turning = [name for names in grid.together(asked.parameters, groups) for name in names]
+    place = {name: index for index, name in enumerate(turning)}
+    given = set(space.names(faults.document.data["parameters"]))
+    derived = {name for name in space.written(faults) if name not in given}
+    for one in conditional:
         path = when_of(one, asked, faults)
         try:
             reads = expression.names(one.when)
@@ -116,7 +121,7 @@ def _whens(asked: Asked, groups: Sequence[Sequence[str]], faults: Faults) -> Non
             continue
         if kind != "bool":
             faults.value(path, f"`{one.name}.when` gives {SPOKEN[kind]}, not true or false", "compare it: `c > 1`")
-        late = [name for name in reads if turning.index(name) >= turning.index(one.name)]
+        late = [name for name in reads if place[name] >= place[one.name]]
         if late:
             fault = f"`{one.name}.when` reads `{late[0]}`, which is settled only after `{one.name}`"
             itself = late[0] == one.name
