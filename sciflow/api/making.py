@@ -100,10 +100,8 @@ def compile_all(
     Raises WorkflowError, UsageError, SurroundingsError.
     """
     from sciflow.bundle import emit, seal
-    from sciflow.plan import graph
 
     workflow = read(file)
-    graph.uses(workflow)  # its faults are the file's, and come before anything is resolved
     wanted = chosen(workflow, sweeps, alone=alone)
     signer, made = seal.own(key)
     pinned, changes = _locked(workflow, file, update=update, locked=locked, offline=offline, say=say)
