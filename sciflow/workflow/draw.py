@@ -8,6 +8,7 @@ import math
 from typing import TYPE_CHECKING
 
 from sciflow.workflow import exact, sequences
+from sciflow.workflow.budget import DRAWN, EXACT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     from sciflow.workflow.spec import Draw, Parameter, Sample, Value
 
 FORMS = ("uniform", "loguniform", "normal", "integer", "choice")
+
+
+def cost(one: Parameter) -> int:
+    """Return about how many operations one value takes."""
+    form = one.draw.form if one.draw else ""
+    return DRAWN + {"loguniform": EXACT, "normal": EXACT // 4}.get(form, 0)  # a normal's tails alone want a logarithm
 
 
 def values(drawn: Sequence[Parameter], sample: Sample) -> list[list[Value]]:

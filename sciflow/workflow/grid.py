@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from sciflow.workflow import draw
@@ -15,7 +16,7 @@ from sciflow.workflow.faults import LISTED, shown
 from sciflow.workflow.points import Axis, Column, Point, packed
 
 if TYPE_CHECKING:
-    from sciflow.workflow.spec import Block, Parameter, Partial, Value
+    from sciflow.workflow.spec import Block, Parameter, Partial, Sample, Value
 
 Row: TypeAlias = "dict[str, Value | None]"
 Turns: TypeAlias = Callable[[Row], list[Point]]
@@ -89,11 +90,17 @@ def groups(parameters: Sequence[Parameter], block: Block) -> tuple[Group, ...]:
     found = []
     for names in together(parameters, block.zip):
         if block.sample and by_name[names[0]].draw:
-            rows = dict.fromkeys(zip(*draw.values([by_name[name] for name in names], block.sample), strict=True))
-            found.append(Group(names=names, values=tuple(zip(*rows, strict=True))))
+            found.append(_drawn(tuple(by_name[name] for name in names), block.sample))
         else:
             found.append(Group(names=names, values=tuple(by_name[name].values for name in names)))
     return tuple(found)
+
+
+@lru_cache(maxsize=1)
+def _drawn(parameters: tuple[Parameter, ...], sample: Sample) -> Group:
+    """Return the parameters that are drawn, with their values, each row once; both `size` and `axes` ask for them."""
+    rows = dict.fromkeys(zip(*draw.values(parameters, sample), strict=True))
+    return Group(names=tuple(one.name for one in parameters), values=tuple(zip(*rows, strict=True)))
 
 
 def size(grid: Grid) -> int:
@@ -116,6 +123,28 @@ def size(grid: Grid) -> int:
         if found > MAX_POINTS:
             break
     return found
+
+
+def cost(grid: Grid) -> int:
+    """Return about how many operations the axes of a grid that is not too large take."""
+    drawn = [one for one in grid.parameters if one.draw]
+    sample = grid.block.sample
+    spent = len(grid.parameters) + (sample.points * sum(map(draw.cost, drawn)) if sample else 0)
+    counts = {one.name: sample.points if sample and one.draw else len(one.values) for one in grid.parameters}
+    turning = together(grid.parameters, grid.block.zip)
+    free = math.prod(counts[names[0]] for names in turning if not any(name in grid.conditions for name in names))
+    if free > MAX_POINTS:
+        return spent  # it is refused for that
+    stand = tuple(Group(names=names, values=(range(counts[names[0]]),)) for names in turning)
+    for part in _parts(stand, grid):
+        computed = [grid.derived[name] for name in part.derived] + ([part.where] if part.where else [])
+        inner = [one for one in part.groups if _conditional(one, grid)]
+        computed += [grid.conditions[name] for one in inner for name in one.names if name in grid.conditions]
+        if computed or part.exclude:
+            each = sum(len(one.names) for one in part.groups) + sum(one.cost for one in computed)
+            each += len({tuple(name for name, _ in partial) for partial in part.exclude})
+            spent += min(math.prod(map(len, part.groups)), MAX_POINTS) * each
+    return spent
 
 
 def axes(grid: Grid) -> tuple[Axis, ...]:
@@ -193,8 +222,11 @@ def _rows(names: Sequence[str], part: Part, grid: Grid) -> Iterator[Point]:
     needed = _needed(part.where, grid)
     before = [name for name in part.derived if name in needed]
     after = [name for name in part.derived if name not in needed]
+    left_out: dict[tuple[str, ...], set[Point]] = {}
+    for partial in part.exclude:
+        left_out.setdefault(tuple(name for name, _ in partial), set()).add(tuple(value for _, value in partial))
     for row in _walk(part.groups, grid):
-        if any(all(row[name] == value for name, value in partial) for partial in part.exclude):
+        if any(tuple([row[name] for name in named]) in rows for named, rows in left_out.items()):
             continue
         for name in before:
             row[name] = _computed("derive", name, grid.derived[name], row)
@@ -220,7 +252,7 @@ def _needed(where: Expression | None, grid: Grid) -> set[str]:
 def _walk(turning: Sequence[Group], grid: Grid) -> Iterator[Row]:
     """Yield a row for each combination, the last group turning fastest; the row is used again for the next one."""
     if any(_conditional(one, grid) for one in turning):
-        yield from _walk_asking([(one.names, _turns(one, grid)) for one in turning], {})
+        yield from _walk_asking([(one.names, _turns(one, grid)) for one in turning])
         return
     names = [name for one in turning for name in one.names]
     row: Row = {}
@@ -229,14 +261,20 @@ def _walk(turning: Sequence[Group], grid: Grid) -> Iterator[Row]:
         yield row
 
 
-def _walk_asking(turning: Sequence[tuple[Sequence[str], Turns]], row: Row) -> Iterator[Row]:
-    (names, turns), *rest = turning
-    for turn in turns(row):
-        row.update(zip(names, turn, strict=True))
-        if rest:
-            yield from _walk_asking(rest, row)
-        else:
+def _walk_asking(turning: Sequence[tuple[Sequence[str], Turns]]) -> Iterator[Row]:
+    """Walk where the turns of a group depend on those before it; without recursion, as groups may be many."""
+    row: Row = {}
+    open_at = [iter(turning[0][1](row))]
+    while open_at:
+        turn = next(open_at[-1], None)
+        if turn is None:
+            open_at.pop()
+            continue
+        row.update(zip(turning[len(open_at) - 1][0], turn, strict=True))
+        if len(open_at) == len(turning):
             yield row
+        else:
+            open_at.append(iter(turning[len(open_at)][1](row)))
 
 
 def _turns(group: Group, grid: Grid) -> Turns:
