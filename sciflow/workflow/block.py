@@ -192,7 +192,8 @@ def _partials(asked: Asked, key: str, faults: Faults) -> tuple[Partial, ...]:
                     hint = likely(str(value), [str(other) for other in one.values[:1000]], what="values")
                     faults.value(path, f"`exclude`: `{name}` is never `{shown(value)}`", hint)
                 found.append((name, held))
-        sound.append(tuple(found))
+        order = list(by_name)
+        sound.append(tuple(sorted(found, key=lambda pair: order.index(pair[0]))))
     return tuple(sound)
 
 

@@ -25,13 +25,13 @@ Turns: TypeAlias = Callable[[Row], list[Point]]
 class Grid:
     """What a block asks for, read: parameters in the order of the file, and expressions by the name they belong to.
 
-    `derived` are in an order in which each follows what it reads; `conditions` are those of parameters. `drawn` are all
-    that the block draws: what an included point fixes of them leaves the numbers of the others as they are.
+    `derived` are in an order in which each follows what it reads; `conditions` are those of parameters. What is
+    `fixed`, by an included point, stands still; all else turns as it did, at its place and with the same numbers drawn.
     """
 
     columns: Mapping[str, Column]
     parameters: tuple[Parameter, ...]
-    drawn: tuple[Parameter, ...]
+    fixed: Mapping[str, Value]
     block: Block
     derived: Mapping[str, Expression]
     conditions: Mapping[str, Expression]
@@ -53,12 +53,23 @@ def groups(grid: Grid) -> tuple[Group, ...]:
     by_name = {one.name: one for one in grid.parameters}
     found = []
     for names in together(grid.parameters, grid.block.zip):
-        if grid.block.sample and by_name[names[0]].draw:
-            made = zip(grid.drawn, draw.values(grid.drawn, grid.block.sample), strict=True)
-            found.append(Group(names=names, values=_once([values for one, values in made if one.name in names])))
+        mine = [by_name[name] for name in names]
+        if _still(names, grid):
+            columns: list[Sequence[Value]] = [(grid.fixed[name],) for name in names]
+        elif grid.block.sample and mine[0].draw:
+            columns = list(draw.values(mine, grid.block.sample))
         else:
-            found.append(Group(names=names, values=tuple(by_name[name].values for name in names)))
+            columns = [one.values for one in mine]
+        columns = [
+            (grid.fixed[name],) * len(column) if name in grid.fixed else column
+            for name, column in zip(names, columns, strict=True)
+        ]
+        found.append(Group(names=names, values=_once(columns)))
     return tuple(found)
+
+
+def _still(names: Sequence[str], grid: Grid) -> bool:
+    return all(name in grid.fixed for name in names)
 
 
 def _once(columns: Sequence[Sequence[Value]]) -> tuple[Sequence[Value], ...]:
@@ -79,7 +90,7 @@ def size(grid: Grid) -> int:
     found = 1
     for names in together(grid.parameters, grid.block.zip):
         if not any(name in grid.conditions for name in names):
-            found *= drawn if by_name[names[0]].draw else len(by_name[names[0]].values)
+            found *= 1 if _still(names, grid) else drawn if by_name[names[0]].draw else len(by_name[names[0]].values)
     if found > MAX_POINTS or not grid.conditions:
         return found
     turning = groups(grid)

@@ -19,7 +19,7 @@ Value: TypeAlias = bool | int | float | str
 Kind: TypeAlias = Literal["bool", "int", "float", "text", "table"]
 Keys: TypeAlias = tuple[str | int, ...]
 Partial: TypeAlias = tuple[tuple[str, Value], ...]
-"""(parameter, value), in the order of the file."""
+"""(parameter, value), in the order of the parameters."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

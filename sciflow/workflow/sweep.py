@@ -14,7 +14,7 @@ from sciflow.workflow.points import Axis, Column, Point, Points, packed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sciflow.workflow.spec import Block, Derived, Parameter, Partial, Sweep, Workflow
+    from sciflow.workflow.spec import Block, Derived, Parameter, Sweep, Workflow
 
 __all__ = ["Axis", "Column", "Point", "PointError", "Points", "columns", "make", "points", "size"]
 
@@ -95,15 +95,13 @@ def _grids(parameters: Sequence[Parameter], derive: Sequence[Derived], sweep: Sw
     for block in sweep.blocks:
         where = expression.parse(block.where, kinds, optional) if block.where else None
         theirs = effective(parameters, block)
-        for chosen, one, kept in [
-            (theirs, block, where),
-            *((*_included(theirs, block, partial), None) for partial in block.include),
-        ]:
-            conditions = {each.name: expression.parse(each.when, kinds, optional) for each in chosen if each.when}
+        conditions = {each.name: expression.parse(each.when, kinds, optional) for each in theirs if each.when}
+        bare = dataclasses.replace(block, exclude=())
+        for one, fixed, kept in [(block, {}, where), *((bare, dict(partial), None) for partial in block.include)]:
             yield Grid(
                 columns=known,
-                parameters=chosen,
-                drawn=tuple(each for each in theirs if each.draw),
+                parameters=theirs,
+                fixed=fixed,
                 block=one,
                 derived=derived,
                 conditions=conditions,
@@ -120,19 +118,6 @@ def effective(parameters: Sequence[Parameter], block: Block) -> tuple[Parameter,
     """Return the parameters as they stand in a block."""
     instead = {one.name: one for one in block.parameters}
     return tuple(instead.get(one.name, one) for one in parameters)
-
-
-def _included(parameters: Sequence[Parameter], block: Block, partial: Partial) -> tuple[tuple[Parameter, ...], Block]:
-    """Return the block that an included partial point is: what it names stands still, the others turn as they did."""
-    fixed = dict(partial)
-    kept = [tuple(name for name in group if name not in fixed) for group in block.zip]
-    return (
-        tuple(
-            dataclasses.replace(one, values=(fixed[one.name],), draw=None) if one.name in fixed else one
-            for one in parameters
-        ),
-        dataclasses.replace(block, zip=tuple(group for group in kept if group), where="", exclude=(), include=()),
-    )
 
 
 def _derived(
