@@ -1,5 +1,6 @@
 """A small study that runs on the host in a blink, and how tests write it, compile it and speak the command line."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -102,6 +103,11 @@ def sciflow(*words, cwd=None, **environment):
         timeout=120,
         check=False,
     )
+
+
+def digest(path):
+    """Return the SHA-256 of a file, in hex."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def contents(folder):
