@@ -110,6 +110,13 @@ def digest(path):
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
+def with_image(folder):
+    """Write the study with an image file of a hundred bytes, which only its cache's owner can run; return the bundle."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tool.sqfs").write_bytes(b"hsqs" + b"\0" * 96)
+    return compiled(folder, ("[code]", '[image]\nfile = "tool.sqfs"\n\n[code]'))
+
+
 def contents(folder):
     """Return what stands below a folder: {path: bytes of a file, target of a link, or None}, and each one's mode."""
     found = {}
