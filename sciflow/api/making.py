@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path  # noqa: TC003  part of the signatures that programs look at
 from typing import TYPE_CHECKING, Any
 
-from sciflow.api.running import Say, carry, silent
+from sciflow.api.carrying import Say, carry, silent
 from sciflow.api.whole import replace
 from sciflow.errors import SurroundingsError, UsageError
 from sciflow.runner import names
