@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sciflow.api import found, plain, running
+from sciflow.api import carrying, found, plain, running
 from sciflow.api.clock import Clock, SystemClock, wait
 from sciflow.errors import IncompleteError, SurroundingsError, UsageError
 from sciflow.runner import facts, hours, names, rounds
@@ -57,7 +57,7 @@ class Engine:
         *,
         run_now: bool = False,
         into: str | Path = "bundles",
-        say: running.Say = tell,
+        say: carrying.Say = tell,
     ) -> None:
         """Choose how to run. Raises UsageError."""
         if backend not in BACKENDS:

@@ -335,18 +335,24 @@ def replay(
 @command()
 @click.argument("bundle", type=FOLDER)
 @engine_option
-@click.option("--carry", is_flag=True, help="Put it into the bundle, which becomes fat; its id stays the same.")
-def fetch(bundle: Path, engine: str | None, *, carry: bool, as_json: bool, quiet: bool) -> None:
-    """Make a bundle's image present on this machine, checked against the lock.
+@click.option(
+    "--here", is_flag=True, help="Only onto this machine, for its first engine that works; not into the bundle."
+)
+def fetch(bundle: Path, engine: str | None, *, here: bool, as_json: bool, quiet: bool) -> None:
+    """Make a thin bundle fat: it then carries its image, checked against the lock, and runs without a network.
+
+    Its id stays the same. An image that only an engine itself can hold is fetched onto this machine.
 
     Example: sciflow fetch bundles/digits-0123456789ab
     """
-    if carry:
-        api.carry(bundle, say=talk(quiet=quiet))
-        answer({"bundle": str(bundle)}, str(bundle), as_json=as_json)
+    say = talk(quiet=quiet)
+    carried = () if here else api.carry(bundle, engine=engine, say=say)
+    if carried:
+        what = [{**dataclasses.asdict(one), "engines": list(one.engines)} for one in carried]
+        answer({"bundle": str(bundle), "carried": what, "engine": None}, str(bundle), as_json=as_json)
         return
-    ready = api.fetch(bundle, engine=engine, say=talk(quiet=quiet))
-    answer({"engine": ready}, f"ready for {ready}", as_json=as_json)
+    ready = api.fetch(bundle, engine=engine, say=say)
+    answer({"bundle": str(bundle), "carried": [], "engine": ready}, f"ready for {ready}", as_json=as_json)
 
 
 @command()

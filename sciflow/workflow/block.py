@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sciflow.workflow import axes, expression, grid, sequences, space, sweep
 from sciflow.workflow.axes import SPOKEN
+from sciflow.workflow.budget import MAX_DRAWN
 from sciflow.workflow.faults import Faults, likely, shown
 from sciflow.workflow.spec import Block, Derived, Keys, Kind, Parameter, Partial, Sample
 
@@ -151,6 +152,9 @@ def _sample(asked: Asked, faults: Faults) -> Sample | None:
     if not drawn and not faults.has(("parameters",)):
         hint = "write one as `uniform`, `loguniform`, `normal`, `integer` or `choice`"
         faults.key(path, "`sample` draws parameters, and none is drawn", hint)
+    if (values := len(drawn) * table["points"]) > MAX_DRAWN:
+        fault = f"`sample` draws {values:,} values, and may draw {MAX_DRAWN:,}"
+        faults.value((*path, "points"), fault, "draw fewer points, or fewer parameters")
     most = sequences.MAX_DIMENSIONS.get(table["method"], len(drawn))
     if len(drawn) > most:
         fault = f"`{table['method']}` draws at most {most} parameters together, and these are {len(drawn)}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sciflow.workflow import axes, expression, grid, space, sweep
 from sciflow.workflow.axes import MAX_POINTS, SPOKEN
 from sciflow.workflow.block import Asked, add, blind, build, when_of
+from sciflow.workflow.budget import MAX_OPERATIONS, MAX_VALUES, Budget
 from sciflow.workflow.faults import Faults, likely, shown
 from sciflow.workflow.order import order
 from sciflow.workflow.spec import Derived, Keys, Kind, Parameter, Sweep
@@ -39,6 +40,13 @@ def combine(data: dict[str, Any], faults: Faults, tables: Tables) -> Combined:
         for name, base, table in _sweeps(common, data.get("sweeps", {}))
     }
     every = [one for blocks in asked.values() for one in blocks]
+    held = 0
+    for one in every:
+        held += sum(len(each.values) for each in one.parameters)
+    if held > MAX_VALUES * 5:
+        fault = f"the sweeps and their blocks turn {held:,} values, and may {MAX_VALUES * 5:,}"
+        faults.key(("parameters",), fault, "take fewer blocks, or fewer values in each")
+        raise faults.all()
     kinds = _kinds(found.parameters, every, faults)
     base = tuple(_in_kind(one, kinds) for one in found.parameters)
     derive = _derive(common.get("derive", {}), base, faults)
@@ -54,7 +62,7 @@ def combine(data: dict[str, Any], faults: Faults, tables: Tables) -> Combined:
     if any(faults.has((section,)) for section in ("parameters", "sweep", "sweeps")):
         return combined
     return dataclasses.replace(
-        combined, sweeps=tuple(_filled(made, theirs, combined, faults) for made, theirs in sweeps)
+        combined, sweeps=tuple(_filled(made, theirs, combined, tables.budget, faults) for made, theirs in sweeps)
     )
 
 
@@ -176,9 +184,16 @@ def _derive(texts: dict[str, str], found: tuple[Parameter, ...], faults: Faults)
     return tuple(Derived(name=name, expression=text) for name, text in texts.items() if name in needs and name in kinds)
 
 
-def _filled(made: Sweep, asked: Sequence[Asked], whole: Combined, faults: Faults) -> Sweep:
+def _filled(made: Sweep, asked: Sequence[Asked], whole: Combined, budget: Budget, faults: Faults) -> Sweep:
     """Return a sweep with its points, unless they cannot be made."""
     base: Keys = ("sweeps", made.name) if made.name else ("parameters",)
+    if not budget.compute(sweep.cost(whole.parameters, whole.derive, made)):
+        fault = "conditions, derived columns and samples take too many operations at so many points"
+        hint = (
+            f"{MAX_OPERATIONS:,} are enough for about {MAX_OPERATIONS // 20:,} points: take fewer, or say less of each"
+        )
+        faults.key(base, fault, hint)
+        raise faults.all()
     try:
         size = sweep.size(whole.parameters, whole.derive, made)
         if size > MAX_POINTS:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sciflow.workflow.arithmetic import FUNCTIONS, OPERATORS, ImpossibleError
 from sciflow.workflow.axes import SPOKEN
+from sciflow.workflow.budget import EXACT
 from sciflow.workflow.faults import likely, shown
 from sciflow.workflow.tokens import ExpressionError, Token, split
 
@@ -55,6 +56,8 @@ class Expression:
     text: str
     kind: Kind
     names: tuple[str, ...]
+    cost: int
+    """About how many operations its value takes."""
     _value: Callable[[Row], Any] = field(repr=False, compare=False)
 
     def value(self, row: Row) -> Value:
@@ -92,7 +95,8 @@ def parse(text: str, names: Mapping[str, Kind], optional: Collection[str] = ()) 
         )
     if part.is_list:
         raise ExpressionError(part.column, "a list alone has no value", "lists stand after `in`")
-    return Expression(text=text, kind=part.kind, names=tuple(reader.used), _value=part.value)
+    cost = len(reader.tokens) + EXACT * reader.exact
+    return Expression(text=text, kind=part.kind, names=tuple(reader.used), cost=cost, _value=part.value)
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -114,7 +118,7 @@ class _Parser:
 
     def __init__(self, tokens: list[Token], names: Mapping[str, Kind], optional: Collection[str]) -> None:
         self.tokens, self.names, self.optional = tokens, names, optional
-        self.at = self.depth = 0
+        self.at = self.depth = self.exact = 0
         self.used: dict[str, None] = {}
 
     @property
@@ -223,6 +227,7 @@ class _Parser:
         if self.depth > MAX_DEPTH:
             raise ExpressionError(token.column, f"the expression is nested more than {MAX_DEPTH} deep")
         part = _arithmetic(token, base, self.signed())
+        self.exact += part.kind == "float"
         self.depth -= 1
         return part
 
@@ -291,6 +296,7 @@ class _Parser:
         for argument in arguments:
             _want(argument, ("text",) if known.text else NUMBERS, f"`{token.text}`")
         kind = known.kind(tuple(argument.kind for argument in arguments))
+        self.exact += token.text in ("exp", "log")
         call, values = known.call, [argument.value for argument in arguments]
         if kind == "float":
             return _guarded(kind, token.column, lambda row: float(call(*[value(row) for value in values])))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from sciflow.workflow import draw
+from sciflow.workflow import crossing, draw
 from sciflow.workflow.axes import MAX_POINTS
 from sciflow.workflow.crossing import Group, Part, PointError, Row, computed, cross
 from sciflow.workflow.points import Axis, Column, Point, packed
@@ -99,11 +99,33 @@ def size(grid: Grid) -> int:
     others = math.prod(len(one) for one in turning if one not in walked)
     turns = _turns(walked[-1], grid)  # the last one's need only be counted
     found = 0
-    for row in _walk([(one.names, _turns(one, grid)) for one in walked[:-1]], {}):
+    for row in _walk([(one.names, _turns(one, grid)) for one in walked[:-1]]):
         found += others * len(turns(row))
         if found > MAX_POINTS:
             break
     return found
+
+
+def cost(grid: Grid) -> int:
+    """Return about how many operations the axes take, if there are not too many points."""
+    sample = grid.block.sample
+    counts = {one.name: sample.points if sample and one.draw else len(one.values) for one in grid.parameters}
+    spent = len(grid.parameters) + (sample.points * sum(map(draw.cost, grid.drawn)) if sample else 0)
+    turning = [
+        Group(names=names, values=(range(counts[names[0]]),) * len(names))
+        for names in together(grid.parameters, grid.block.zip)
+    ]
+    if math.prod(len(one) for one in turning if not _conditional(one, grid)) > MAX_POINTS:
+        return spent  # it is refused for that
+    settled = []
+    for first, after in _spans(turning, [{name, *one.names} for name, one in grid.conditions.items()]):
+        held = turning[first:after]
+        names = tuple(name for group in held for name in group.names)
+        rows = min(math.prod(map(len, held)), MAX_POINTS)
+        asked = [grid.conditions[name] for name in names if name in grid.conditions]
+        spent += rows * (len(names) + sum(one.cost for one in asked)) if asked else 0
+        settled.append(Group(names=names, values=(range(rows),) * len(names)))
+    return spent + sum(crossing.cost(part) for part in _parts(settled, grid))
 
 
 def axes(grid: Grid) -> tuple[Axis, ...]:
@@ -125,7 +147,7 @@ def _settled(turning: Sequence[Group], grid: Grid) -> tuple[Group, ...]:
             found.append(held[0])
             continue
         names = tuple(name for one in held for name in one.names)
-        rows = _walk([(one.names, _turns(one, grid)) for one in held], {})
+        rows = _walk([(one.names, _turns(one, grid)) for one in held])
         axis = packed([grid.columns[name] for name in names], (tuple([row[name] for name in names]) for row in rows))
         found.append(Group(names=names, values=axis.values))
     return tuple(found)
@@ -179,15 +201,22 @@ def _spans(turning: Sequence[Group], held: Sequence[set[str] | frozenset[str]]) 
     return spans
 
 
-def _walk(turning: Sequence[tuple[Sequence[str], Turns]], row: Row) -> Iterator[Row]:
+def _walk(turning: Sequence[tuple[Sequence[str], Turns]]) -> Iterator[Row]:
     """Yield a row for each combination, the last group turning fastest; the row is used again for the next one."""
+    row: Row = {}
+    open_at = [iter(turns(row)) for _, turns in turning[:1]]
     if not turning:
         yield row
-        return
-    (names, turns), *rest = turning
-    for turn in turns(row):
-        row.update(zip(names, turn, strict=True))
-        yield from _walk(rest, row)
+    while open_at:  # without recursion, as groups may be many
+        turn = next(open_at[-1], None)
+        if turn is None:
+            open_at.pop()
+            continue
+        row.update(zip(turning[len(open_at) - 1][0], turn, strict=True))
+        if len(open_at) == len(turning):
+            yield row
+        else:
+            open_at.append(iter(turning[len(open_at)][1](row)))
 
 
 def _turns(group: Group, grid: Grid) -> Turns:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sciflow.workflow import axes, draw, tabular
+from sciflow.workflow.budget import MAX_VALUES, Budget
 from sciflow.workflow.faults import Faults, inside, likely, shown
 from sciflow.workflow.spec import Draw, Keys, Kind, Parameter, Value
 
@@ -31,6 +32,7 @@ class Tables:
 
     folder: Path
     parquet: tabular.Parquet | None = None
+    budget: Budget = field(default_factory=Budget)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +60,10 @@ def parameters(table: dict[str, Any], base: Keys, faults: Faults, tables: Tables
         else:
             one = _one(name, entry, path, faults, tables) if free(name, path, faults) else None
             several = [one] if one else []
+        if not tables.budget.hold(sum(len(one.values) for one in several)):
+            fault = f"the parameters of this file have more than {MAX_VALUES:,} values up to here"
+            faults.key(path, fault, "take fewer values, or compute some of them under `derive`")
+            raise faults.all()
         for one in several:
             if one.name in paths:
                 faults.key(path, f"the parameter `{one.name}` is made twice", "give one of the two another name")
@@ -104,8 +110,8 @@ def _one(name: str, entry: dict[str, Any], path: Keys, faults: Faults, tables: T
         return None  # what is wrong with it has been told
     unit, when = entry.get("unit", ""), entry.get("when", "")
     if form == "from":
-        cells = _cells(entry, path, faults, tables)
         column = entry.get("column", name)
+        cells = _cells([column], entry, path, faults, tables)
         if cells is None or not _has(column, cells, entry, (*path, "column"), faults):
             return None
         return _listed(name, cells[column], entry, path, faults)
@@ -203,7 +209,7 @@ def _columns(name: str, entry: dict[str, Any], path: Keys, faults: Faults, table
     for key in ("column", "unit"):
         if key in entry:
             faults.key((*path, key), f"`{key}` is said of one column, and `{shown(name)}` is several", "leave it out")
-    cells = _cells(entry, path, faults, tables)
+    cells = _cells(entry["columns"], entry, path, faults, tables)
     found = []
     for index, column in enumerate(dict.fromkeys(entry["columns"]) if cells is not None else ()):
         at = (*path, "columns", index)
@@ -220,12 +226,14 @@ def _fits(name: str, path: Keys, faults: Faults) -> bool:
     return free(name, path, faults)
 
 
-def _cells(entry: dict[str, Any], path: Keys, faults: Faults, tables: Tables) -> dict[str, list[Any]] | None:
+def _cells(
+    wanted: Sequence[str], entry: dict[str, Any], path: Keys, faults: Faults, tables: Tables
+) -> dict[str, list[Any]] | None:
     at = (*path, "from")
     if not inside(entry["from"], at, "this file", faults, folder="the workflow's folder"):
         return None
     try:
-        return tabular.read(tables.folder / entry["from"], tables.parquet)
+        return tabular.read(tables.folder / entry["from"], wanted, tables.parquet)
     except tabular.TabularError as error:
         faults.value(at, f"`{shown(entry['from'])}`: {error.text}", error.hint)
         return None

@@ -45,6 +45,11 @@ def size(parameters: Sequence[Parameter], derive: Sequence[Derived], sweep: Swee
     return sum(grid.size(one) for one in _grids(parameters, derive, sweep))
 
 
+def cost(parameters: Sequence[Parameter], derive: Sequence[Derived], sweep: Sweep) -> int:
+    """Return about how many operations `size` and `make` take, if there are not too many points."""
+    return sum(grid.cost(one) for one in _grids(parameters, derive, sweep))
+
+
 def make(parameters: Sequence[Parameter], derive: Sequence[Derived], sweep: Sweep) -> Points:
     """Return the points of a sweep: those of its blocks in order, and of each block the included ones last.
 
