@@ -85,12 +85,8 @@ def size(grid: Grid) -> int:
 
     Only parameters that a condition reads are turned for it. Raises PointError where a condition has no value.
     """
-    by_name = {one.name: one for one in grid.parameters}
-    drawn = grid.block.sample.points if grid.block.sample else 0
-    found = 1
-    for names in together(grid.parameters, grid.block.zip):
-        if not any(name in grid.conditions for name in names):
-            found *= 1 if _still(names, grid) else drawn if by_name[names[0]].draw else len(by_name[names[0]].values)
+    turning = _unmade(grid)
+    found = math.prod(len(one) for one in turning if not _conditional(one, grid))
     if found > MAX_POINTS or not grid.conditions:
         return found
     turning = groups(grid)
@@ -106,15 +102,23 @@ def size(grid: Grid) -> int:
     return found
 
 
+def _unmade(grid: Grid) -> tuple[Group, ...]:
+    """Return the groups without their values: each of so many turns as it may have, numbered."""
+    by_name = {one.name: one for one in grid.parameters}
+    found = []
+    for names in together(grid.parameters, grid.block.zip):
+        first = by_name[names[0]]
+        turns = grid.block.sample.points if grid.block.sample and first.draw else len(first.values)
+        found.append(Group(names=names, values=(range(1 if _still(names, grid) else turns),) * len(names)))
+    return tuple(found)
+
+
 def cost(grid: Grid) -> int:
     """Return about how many operations the axes take, if there are not too many points."""
     sample = grid.block.sample
-    counts = {one.name: sample.points if sample and one.draw else len(one.values) for one in grid.parameters}
-    spent = len(grid.parameters) + (sample.points * sum(map(draw.cost, grid.drawn)) if sample else 0)
-    turning = [
-        Group(names=names, values=(range(counts[names[0]]),) * len(names))
-        for names in together(grid.parameters, grid.block.zip)
-    ]
+    drawn = [one for one in grid.parameters if one.draw]
+    spent = len(grid.parameters) + (sample.points * sum(map(draw.cost, drawn)) if sample else 0)
+    turning = _unmade(grid)
     if math.prod(len(one) for one in turning if not _conditional(one, grid)) > MAX_POINTS:
         return spent  # it is refused for that
     settled = []

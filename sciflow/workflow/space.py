@@ -166,8 +166,6 @@ def _drawn(name: str, form: str, entry: dict[str, Any]) -> Parameter:
     if form == "normal":
         if second <= 0:
             raise axes.AxisError(f"its standard deviation is {second}", "write one above 0", index=1)
-        if not math.isfinite(abs(first) + draw.FURTHEST * float(second)):
-            raise axes.AxisError("some of its values are too large for a number", "write smaller ones")
     elif first >= second:
         raise axes.AxisError(f"it reaches from {first} to {second}", "write the lower end first", index=1)
     if form == "loguniform" and first <= 0:
@@ -179,12 +177,9 @@ def _drawn(name: str, form: str, entry: dict[str, Any]) -> Parameter:
             name=name, kind="int", unit=unit, when=when, draw=Draw(form="integer", numbers=(first, second))
         )
     numbers = (float(first), float(second))
-    if not math.isfinite(abs(numbers[0]) + SPREAD * abs(numbers[1])):
+    if not math.isfinite(abs(numbers[0]) + draw.FURTHEST * abs(numbers[1])):
         raise axes.AxisError("its values may be too large for a number", "bring them closer to 0")
     return Parameter(name=name, kind="float", unit=unit, when=when, draw=Draw(form=form, numbers=numbers))  # type: ignore[arg-type]  # one of FORMS
-
-
-SPREAD = 9  # standard deviations that no draw of 53 bits leaves
 
 
 def _weights(written: Sequence[float], count: int) -> tuple[float, ...]:
