@@ -72,6 +72,14 @@ def _still(names: Sequence[str], grid: Grid) -> bool:
     return all(name in grid.fixed for name in names)
 
 
+def _turning(names: Sequence[str], grid: Grid) -> int:
+    """Return how often parameters turn, rows that stand twice and conditions not looked at."""
+    if _still(names, grid):
+        return 1
+    first = next(one for one in grid.parameters if one.name == names[0])
+    return grid.block.sample.points if grid.block.sample and first.draw else len(first.values)
+
+
 def _once(columns: Sequence[Sequence[Value]]) -> tuple[Sequence[Value], ...]:
     """Return columns without the rows that stand twice."""
     # Where one column alone tells the rows apart, as drawn fractions do, no row need be made.
@@ -85,12 +93,10 @@ def size(grid: Grid) -> int:
 
     Only parameters that a condition reads are turned for it. Raises PointError where a condition has no value.
     """
-    by_name = {one.name: one for one in grid.parameters}
-    drawn = grid.block.sample.points if grid.block.sample else 0
     found = 1
     for names in together(grid.parameters, grid.block.zip):
         if not any(name in grid.conditions for name in names):
-            found *= 1 if _still(names, grid) else drawn if by_name[names[0]].draw else len(by_name[names[0]].values)
+            found *= _turning(names, grid)
     if found > MAX_POINTS or not grid.conditions:
         return found
     turning = groups(grid)
@@ -109,10 +115,10 @@ def size(grid: Grid) -> int:
 def cost(grid: Grid) -> int:
     """Return about how many operations the axes take, if there are not too many points."""
     sample = grid.block.sample
-    counts = {one.name: sample.points if sample and one.draw else len(one.values) for one in grid.parameters}
-    spent = len(grid.parameters) + (sample.points * sum(map(draw.cost, grid.drawn)) if sample else 0)
+    drawn = [one for one in grid.parameters if one.draw]
+    spent = len(grid.parameters) + (sample.points * sum(map(draw.cost, drawn)) if sample else 0)
     turning = [
-        Group(names=names, values=(range(counts[names[0]]),) * len(names))
+        Group(names=names, values=(range(_turning(names, grid)),) * len(names))
         for names in together(grid.parameters, grid.block.zip)
     ]
     if math.prod(len(one) for one in turning if not _conditional(one, grid)) > MAX_POINTS:
