@@ -14,16 +14,15 @@ from __future__ import annotations
 
 import itertools
 import operator
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sciflow.workflow.arithmetic import FUNCTIONS, OPERATORS, ImpossibleError
-from sciflow.workflow.axes import SPOKEN
+from sciflow.workflow.axes import KINDS, SPOKEN
 from sciflow.workflow.budget import EXACT
 from sciflow.workflow.faults import likely, shown
-from sciflow.workflow.tokens import ExpressionError, Token, split
+from sciflow.workflow.tokens import MAX_INTEGER, ExpressionError, Token, number, split, text
 
 if TYPE_CHECKING:
     from sciflow.workflow.spec import Kind, Value
@@ -31,12 +30,11 @@ if TYPE_CHECKING:
 __all__ = ["AbsentError", "Expression", "ExpressionError", "names", "parse"]
 
 MAX_DEPTH = 32
-MAX_INTEGER = 2**63 - 1
+MAX_TEXT = 10_000
 
 Row: TypeAlias = Mapping[str, Any]
 """The values at a point, by column; None where an optional one has none."""
 
-ESCAPES = {"\\": "\\", "'": "'", '"': '"', "n": "\n", "t": "\t"}
 WORDS = {"and", "or", "not", "in", "true", "false", "True", "False"}
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
@@ -234,10 +232,9 @@ class _Parser:
     def atom(self) -> _Part:
         token = self.token
         self.at += token.kind != "end"
-        if token.kind == "number":
-            return _number(token)
-        if token.kind == "text":
-            return _text(token)
+        if token.kind in ("number", "text"):
+            literal = number(token) if token.kind == "number" else text(token)
+            return _Part(KINDS[type(literal)], token.column, lambda _: literal)
         if token.kind == "name":
             return self._name(token)
         if token.text == "(":
@@ -354,8 +351,7 @@ def _chained(tests: list[Callable[[Any, Any], bool]], values: list[Callable[[Row
 
 def _arithmetic(token: Token, left: _Part, right: _Part) -> _Part:
     if token.text == "+" and left.kind == right.kind == "text" and not (left.is_list or right.is_list):
-        first, second = left.value, right.value
-        return _Part("text", left.column, lambda row: first(row) + second(row))
+        return _Part("text", left.column, _joined(token, left.value, right.value))
     for side in (left, right):
         _want(side, NUMBERS, f"`{token.text}`", "a text is joined with texts alone" if token.text == "+" else "")
     kind: Kind = "int" if left.kind == right.kind == "int" and token.text != "/" else "float"
@@ -364,6 +360,16 @@ def _arithmetic(token: Token, left: _Part, right: _Part) -> _Part:
         # A whole number meets a fraction as a fraction, so that the result's kind never depends on a value.
         return _guarded(kind, token.column, lambda row: compute(float(first(row)), float(second(row))))
     return _guarded(kind, token.column, lambda row: compute(first(row), second(row)))
+
+
+def _joined(token: Token, first: Callable[[Row], str], second: Callable[[Row], str]) -> Callable[[Row], str]:
+    def value(row: Row) -> str:
+        text = first(row) + second(row)
+        if len(text) > MAX_TEXT:  # a chain of columns that each double the one before would fill any memory
+            raise ExpressionError(token.column, f"the text has more than {MAX_TEXT:,} characters")
+        return text
+
+    return value
 
 
 def _guarded(kind: Kind, column: int, compute: Callable[[Row], Any]) -> _Part:
@@ -386,26 +392,3 @@ def _guarded(kind: Kind, column: int, compute: Callable[[Row], Any]) -> _Part:
         return result
 
     return _Part(kind, column, value)
-
-
-def _number(token: Token) -> _Part:
-    if token.text.isdigit():
-        whole = int(token.text)
-        if whole > MAX_INTEGER:
-            raise ExpressionError(token.column, "a whole number beyond 64 bits", "write it with an exponent: 1e30")
-        return _Part("int", token.column, lambda _: whole)
-    number = float(token.text)
-    if number - number != 0:
-        raise ExpressionError(token.column, "a number too large to be one")
-    return _Part("float", token.column, lambda _: number)
-
-
-def _text(token: Token) -> _Part:
-    def unescaped(match: re.Match[str]) -> str:
-        if match[1] not in ESCAPES:
-            column = token.column + 1 + match.start()
-            raise ExpressionError(column, f"`\\{shown(match[1])}` is not an escape", "write `\\\\` for `\\`")
-        return ESCAPES[match[1]]
-
-    text = re.sub(r"\\(.)", unescaped, token.text[1:-1])
-    return _Part("text", token.column, lambda _: text)

@@ -22,6 +22,10 @@ Row: TypeAlias = "dict[str, Value | None]"
 Turns: TypeAlias = Callable[[Row], list[Point]]
 
 
+WALKED = 8  # what a row costs where conditions are asked, which is done twice: to count, and to make
+REMEMBERED = 10_000  # combinations whose turns are kept
+
+
 class PointError(ValueError):
     """An expression (`source`) has no value at a point: what is wrong, and how many characters into it.
 
@@ -142,7 +146,8 @@ def cost(grid: Grid) -> int:
         computed += [grid.conditions[name] for one in inner for name in one.names if name in grid.conditions]
         if computed or part.exclude:
             each = sum(len(one.names) for one in part.groups) + sum(one.cost for one in computed)
-            each += len({tuple(name for name, _ in partial) for partial in part.exclude})
+            each += 3 * len({tuple(name for name, _ in partial) for partial in part.exclude})
+            each *= WALKED if inner else 1
             spent += min(math.prod(map(len, part.groups)), MAX_POINTS) * each
     return spent
 
@@ -288,9 +293,12 @@ def _turns(group: Group, grid: Grid) -> Turns:
 
     def turns_at(row: Row) -> list[Point]:
         key = tuple(row[name] for name in outside)
-        if key not in known:
-            known[key] = list(dict.fromkeys(_met(group.names, turn, asked, row) for turn in turns))
-        return known[key]
+        found = known.get(key)
+        if found is None:
+            found = list(dict.fromkeys(_met(group.names, turn, asked, row) for turn in turns))
+            if len(known) < REMEMBERED:
+                known[key] = found
+        return found
 
     return turns_at
 
