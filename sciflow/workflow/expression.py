@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sciflow.workflow.arithmetic import FUNCTIONS
+from sciflow.workflow.axes import KINDS
 from sciflow.workflow.budget import EXACT
 from sciflow.workflow.faults import likely, shown
 from sciflow.workflow.operands import (
@@ -31,12 +32,10 @@ from sciflow.workflow.operands import (
     chained,
     comparison,
     guarded,
-    number,
     present,
-    text_of,
     want,
 )
-from sciflow.workflow.tokens import ExpressionError, Token, split
+from sciflow.workflow.tokens import ExpressionError, Token, number, split, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -221,10 +220,9 @@ class _Parser:
     def atom(self) -> Part:
         token = self.token
         self.at += token.kind != "end"
-        if token.kind == "number":
-            return number(token)
-        if token.kind == "text":
-            return text_of(token)
+        if token.kind in ("number", "text"):
+            literal = number(token) if token.kind == "number" else text(token)
+            return Part(KINDS[type(literal)], token.column, lambda _: literal)
         if token.kind == "name":
             return self._name(token)
         if token.text == "(":

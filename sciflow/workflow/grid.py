@@ -20,6 +20,9 @@ __all__ = ["Grid", "Group", "PointError", "axes", "groups", "size", "together"]
 
 Turns: TypeAlias = Callable[[Row], list[Point]]
 
+WALKED = 8  # what a row costs where conditions are asked, which is done twice: to count, and to make
+REMEMBERED = 10_000  # combinations whose turns are kept
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grid:
@@ -129,7 +132,7 @@ def cost(grid: Grid) -> int:
         names = tuple(name for group in held for name in group.names)
         rows = min(math.prod(map(len, held)), MAX_POINTS)
         asked = [grid.conditions[name] for name in names if name in grid.conditions]
-        spent += rows * (len(names) + sum(one.cost for one in asked)) if asked else 0
+        spent += WALKED * rows * (len(names) + sum(one.cost for one in asked)) if asked else 0
         settled.append(Group(names=names, values=(range(rows),) * len(names)))
     return spent + sum(crossing.cost(part) for part in _parts(settled, grid))
 
@@ -242,9 +245,12 @@ def _turns(group: Group, grid: Grid) -> Turns:
             name for name, one in asked.items() if name not in inside and not computed("when", name, one, row)
         )
         key = gone, tuple(row[name] for name in outside)
-        if key not in known:
-            known[key] = list(dict.fromkeys(_met(group.names, turn, inside, gone, row) for turn in turns))
-        return known[key]
+        found = known.get(key)
+        if found is None:
+            found = list(dict.fromkeys(_met(group.names, turn, inside, gone, row) for turn in turns))
+            if len(known) < REMEMBERED:
+                known[key] = found
+        return found
 
     return turns_at
 

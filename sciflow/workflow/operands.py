@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sciflow.workflow.arithmetic import OPERATORS, ImpossibleError
 from sciflow.workflow.axes import SPOKEN
-from sciflow.workflow.faults import shown
-from sciflow.workflow.tokens import ExpressionError, Token
+from sciflow.workflow.tokens import MAX_INTEGER, ExpressionError, Token
 
 if TYPE_CHECKING:
     from sciflow.workflow.spec import Kind, Value
 
-MAX_INTEGER = 2**63 - 1
+MAX_TEXT = 10_000
 
 Row: TypeAlias = Mapping[str, Any]
 """The values at a point, by column; None where an optional one has none."""
 
-ESCAPES = {"\\": "\\", "'": "'", '"': '"', "n": "\n", "t": "\t"}
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
@@ -103,8 +100,7 @@ def chained(tests: list[Callable[[Any, Any], bool]], values: list[Callable[[Row]
 def arithmetic(token: Token, left: Part, right: Part) -> Part:
     """Return the part that an operator makes of two. Raises ExpressionError."""
     if token.text == "+" and left.kind == right.kind == "text" and not (left.is_list or right.is_list):
-        first, second = left.value, right.value
-        return Part("text", left.column, lambda row: first(row) + second(row))
+        return Part("text", left.column, _joined(token, left.value, right.value))
     for side in (left, right):
         want(side, NUMBERS, f"`{token.text}`", "a text is joined with texts alone" if token.text == "+" else "")
     kind: Kind = "int" if left.kind == right.kind == "int" and token.text != "/" else "float"
@@ -113,6 +109,16 @@ def arithmetic(token: Token, left: Part, right: Part) -> Part:
         # A whole number meets a fraction as a fraction, so that the result's kind never depends on a value.
         return guarded(kind, token.column, lambda row: compute(float(first(row)), float(second(row))))
     return guarded(kind, token.column, lambda row: compute(first(row), second(row)))
+
+
+def _joined(token: Token, first: Callable[[Row], str], second: Callable[[Row], str]) -> Callable[[Row], str]:
+    def value(row: Row) -> str:
+        text = first(row) + second(row)
+        if len(text) > MAX_TEXT:  # a chain of columns that each double the one before would fill any memory
+            raise ExpressionError(token.column, f"the text has more than {MAX_TEXT:,} characters")
+        return text
+
+    return value
 
 
 def guarded(kind: Kind, column: int, compute: Callable[[Row], Any]) -> Part:
@@ -135,29 +141,3 @@ def guarded(kind: Kind, column: int, compute: Callable[[Row], Any]) -> Part:
         return result
 
     return Part(kind, column, value)
-
-
-def number(token: Token) -> Part:
-    """Return the part that a number is. Raises ExpressionError."""
-    if token.text.isdigit():
-        whole = int(token.text)
-        if whole > MAX_INTEGER:
-            raise ExpressionError(token.column, "a whole number beyond 64 bits", "write it with an exponent: 1e30")
-        return Part("int", token.column, lambda _: whole)
-    number = float(token.text)
-    if number - number != 0:
-        raise ExpressionError(token.column, "a number too large to be one")
-    return Part("float", token.column, lambda _: number)
-
-
-def text_of(token: Token) -> Part:
-    """Return the part that a text in quotes is. Raises ExpressionError."""
-
-    def unescaped(match: re.Match[str]) -> str:
-        if match[1] not in ESCAPES:
-            column = token.column + 1 + match.start()
-            raise ExpressionError(column, f"`\\{shown(match[1])}` is not an escape", "write `\\\\` for `\\`")
-        return ESCAPES[match[1]]
-
-    text = re.sub(r"\\(.)", unescaped, token.text[1:-1])
-    return Part("text", token.column, lambda _: text)
