@@ -9,7 +9,8 @@ from sciflow.api.carrying import Carried, Say, carry, fetch, silent
 from sciflow.api.judging import Replayed, collect, replay, report, sample, verify
 from sciflow.api.making import Compiled, compile, compile_all, init, schema  # noqa: A004  the verb's name
 from sciflow.api.measuring import Checked, Listing, check, check_all, points, save_points
-from sciflow.api.running import doctor, logs, run, status, submit
+from sciflow.api.running import logs, run, status, submit
+from sciflow.api.surroundings import doctor
 
 __all__ = [
     "UNUSED_DAYS",

@@ -138,13 +138,3 @@ def logs(path: Path, step: str | None = None, run_name: str = names.DEFAULT_RUN)
         known = ", ".join(f"{entry['name']}/0…{entry['steps'] - 1}" for entry in bundle.plan["tasks"])
         raise UsageError(f"run `{run_name}` has no record of a step `{step}`", hint=f"the steps are {known}")
     return [record]
-
-
-def doctor() -> list[dict[str, Any]]:
-    """Try every engine and tool on this machine: [{"part", "works", "version", "advice"}]."""
-    from sciflow import containers
-
-    return [
-        {"part": name, "works": probe.works, "version": probe.version, "advice": probe.advice}
-        for name, probe in containers.probes()
-    ]

@@ -357,7 +357,7 @@ def fetch(bundle: Path, engine: str | None, *, here: bool, as_json: bool, quiet:
 
 @command()
 def doctor(*, as_json: bool, quiet: bool) -> None:  # noqa: ARG001
-    """Try each engine and tool on this machine, and say what to do about those that do not work.
+    """Try each engine on this machine and what it needs, and say what to do, or to ask for, where it does not work.
 
     Example: sciflow doctor
     """
@@ -365,8 +365,10 @@ def doctor(*, as_json: bool, quiet: bool) -> None:  # noqa: ARG001
     rows = [["part", "", "version", "advice"]] + [
         [part["part"], "works" if part["works"] else "no", part["version"], part["advice"]] for part in found
     ]
-    working = [part["part"] for part in found if part["works"]]
-    answer({"parts": found}, f"works here: {', '.join(working) or 'nothing'}", as_json=as_json, lines=table(rows))
+    asks = [f"to ask the admin for {part['part']}: {part['ask']}" for part in found if part["ask"]]
+    working = [part["part"] for part in found if part["works"] and part["kind"] == "engine"]
+    last = f"works here: {', '.join(working) or 'nothing'}"
+    answer({"parts": found}, last, as_json=as_json, lines=[*table(rows), *asks])
 
 
 @command()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sciflow.workflow.spec import Kind, Value
 
 MAX_POINTS = 1_000_000
+BEYOND = 10**15  # a number that need not be told to the digit
 MAX_POWERS = MAX_OPERATIONS // EXACT
 
 KINDS: dict[type, Kind] = {bool: "bool", int: "int", float: "float", str: "text", dict: "table"}
@@ -143,4 +144,5 @@ def _finite(made: list[float], hint: str = "bring its ends closer to 0") -> tupl
 
 def _fits(count: int) -> None:
     if count > MAX_POINTS:
-        raise AxisError(f"it has {count:,} values, and a sweep may have {MAX_POINTS:,} points", "take fewer values")
+        told = f"{count:,}" if count < BEYOND else f"more than {BEYOND:,}"
+        raise AxisError(f"it has {told} values, and a sweep may have {MAX_POINTS:,} points", "take fewer values")

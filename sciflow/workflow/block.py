@@ -169,6 +169,10 @@ def _told(key: str, faults: Faults) -> bool:
 
 def _partials(asked: Asked, key: str, faults: Faults) -> tuple[Partial, ...]:
     by_name = {one.name: one for one in asked.parameters}
+    values = {
+        name: set(by_name[name].values)
+        for name in {one for partial in asked.table.get(key, ()) for one in partial} & by_name.keys()
+    }
     known = space.names(faults.document.data.get("parameters", {}))
     sound = []
     for index, partial in enumerate(asked.table.get(key, ())):
@@ -188,7 +192,7 @@ def _partials(asked: Asked, key: str, faults: Faults) -> tuple[Partial, ...]:
                     faults.value(path, fault, "the values of a parameter are of one kind")
                     continue
                 held = axes.of_kind(one.kind, value)
-                if key == "exclude" and held not in one.values and not (one.draw and one.draw.form != "choice"):
+                if key == "exclude" and held not in values[name] and not (one.draw and one.draw.form != "choice"):
                     hint = likely(str(value), [str(other) for other in one.values[:1000]], what="values")
                     faults.value(path, f"`exclude`: `{name}` is never `{shown(value)}`", hint)
                 found.append((name, held))

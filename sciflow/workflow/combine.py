@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from sciflow.workflow.space import Found, Tables
 
+MAX_BLOCKED = 20_000  # parameters of all blocks, each of which is looked at
+MAX_INCLUDED = 10_000  # each is a grid of its own
 INHERITED = ("zip", "where", "exclude", "include", "sample")
 
 
@@ -35,11 +37,20 @@ def combine(data: dict[str, Any], faults: Faults, tables: Tables) -> Combined:
     """Return parameters, derived columns and sweeps, without what is wrong with them; the points are made."""
     found = space.parameters(data.get("parameters", {}), ("parameters",), faults, tables)
     common = data.get("sweep", {})
-    asked = {
-        name: [_asked(layers, found, faults, tables) for layers in _layers(base, table, common)]
-        for name, base, table in _sweeps(common, data.get("sweeps", {}))
+    layered = {
+        name: list(_layers(base, table, common)) for name, base, table in _sweeps(common, data.get("sweeps", {}))
     }
+    blocks = sum(map(len, layered.values()))
+    if blocks * len(found.parameters) > MAX_BLOCKED:
+        fault = f"the sweeps have {blocks:,} blocks of {len(found.parameters):,} parameters each"
+        faults.key(("sweep",), fault, f"take fewer: the one number times the other may be {MAX_BLOCKED:,}")
+        raise faults.all()
+    asked = {name: [_asked(one, found, faults, tables) for one in layers] for name, layers in layered.items()}
     every = [one for blocks in asked.values() for one in blocks]
+    if sum(len(one.table.get("include", ())) for one in every) > MAX_INCLUDED:
+        fault = f"the sweeps and their blocks include more than {MAX_INCLUDED:,} partial points"
+        faults.key(("sweep",), fault, "leave out more parameters in each, or write blocks")
+        raise faults.all()
     held = 0
     for one in every:
         held += sum(len(each.values) for each in one.parameters)
@@ -51,10 +62,10 @@ def combine(data: dict[str, Any], faults: Faults, tables: Tables) -> Combined:
     base = tuple(_in_kind(one, kinds) for one in found.parameters)
     derive = _derive(common.get("derive", {}), base, faults)
     sweeps = []
-    for name, blocks in asked.items():
+    for name, those in asked.items():
         theirs = [
             dataclasses.replace(one, parameters=tuple(_in_kind(each, kinds) for each in one.parameters))
-            for one in blocks
+            for one in those
         ]
         made = Sweep(name=name, blocks=tuple(build(one, base, derive, faults) for one in theirs))
         sweeps.append((made, theirs))

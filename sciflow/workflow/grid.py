@@ -20,6 +20,9 @@ __all__ = ["Grid", "Group", "PointError", "axes", "groups", "size", "together"]
 
 Turns: TypeAlias = Callable[[Row], list[Point]]
 
+WALKED = 8  # what a row costs where conditions are asked, which is done twice: to count, and to make
+REMEMBERED = 10_000  # combinations whose turns are kept
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grid:
@@ -72,6 +75,14 @@ def _still(names: Sequence[str], grid: Grid) -> bool:
     return all(name in grid.fixed for name in names)
 
 
+def _turning(names: Sequence[str], grid: Grid) -> int:
+    """Return how often parameters turn, rows that stand twice and conditions not looked at."""
+    if _still(names, grid):
+        return 1
+    first = next(one for one in grid.parameters if one.name == names[0])
+    return grid.block.sample.points if grid.block.sample and first.draw else len(first.values)
+
+
 def _once(columns: Sequence[Sequence[Value]]) -> tuple[Sequence[Value], ...]:
     """Return columns without the rows that stand twice."""
     # Where one column alone tells the rows apart, as drawn fractions do, no row need be made.
@@ -85,8 +96,10 @@ def size(grid: Grid) -> int:
 
     Only parameters that a condition reads are turned for it. Raises PointError where a condition has no value.
     """
-    turning = _unmade(grid)
-    found = math.prod(len(one) for one in turning if not _conditional(one, grid))
+    found = 1
+    for names in together(grid.parameters, grid.block.zip):
+        if not any(name in grid.conditions for name in names):
+            found *= _turning(names, grid)
     if found > MAX_POINTS or not grid.conditions:
         return found
     turning = groups(grid)
@@ -102,23 +115,15 @@ def size(grid: Grid) -> int:
     return found
 
 
-def _unmade(grid: Grid) -> tuple[Group, ...]:
-    """Return the groups without their values: each of so many turns as it may have, numbered."""
-    by_name = {one.name: one for one in grid.parameters}
-    found = []
-    for names in together(grid.parameters, grid.block.zip):
-        first = by_name[names[0]]
-        turns = grid.block.sample.points if grid.block.sample and first.draw else len(first.values)
-        found.append(Group(names=names, values=(range(1 if _still(names, grid) else turns),) * len(names)))
-    return tuple(found)
-
-
 def cost(grid: Grid) -> int:
     """Return about how many operations the axes take, if there are not too many points."""
     sample = grid.block.sample
     drawn = [one for one in grid.parameters if one.draw]
     spent = len(grid.parameters) + (sample.points * sum(map(draw.cost, drawn)) if sample else 0)
-    turning = _unmade(grid)
+    turning = [
+        Group(names=names, values=(range(_turning(names, grid)),) * len(names))
+        for names in together(grid.parameters, grid.block.zip)
+    ]
     if math.prod(len(one) for one in turning if not _conditional(one, grid)) > MAX_POINTS:
         return spent  # it is refused for that
     settled = []
@@ -127,7 +132,7 @@ def cost(grid: Grid) -> int:
         names = tuple(name for group in held for name in group.names)
         rows = min(math.prod(map(len, held)), MAX_POINTS)
         asked = [grid.conditions[name] for name in names if name in grid.conditions]
-        spent += rows * (len(names) + sum(one.cost for one in asked)) if asked else 0
+        spent += WALKED * rows * (len(names) + sum(one.cost for one in asked)) if asked else 0
         settled.append(Group(names=names, values=(range(rows),) * len(names)))
     return spent + sum(crossing.cost(part) for part in _parts(settled, grid))
 
@@ -240,9 +245,12 @@ def _turns(group: Group, grid: Grid) -> Turns:
             name for name, one in asked.items() if name not in inside and not computed("when", name, one, row)
         )
         key = gone, tuple(row[name] for name in outside)
-        if key not in known:
-            known[key] = list(dict.fromkeys(_met(group.names, turn, inside, gone, row) for turn in turns))
-        return known[key]
+        found = known.get(key)
+        if found is None:
+            found = list(dict.fromkeys(_met(group.names, turn, inside, gone, row) for turn in turns))
+            if len(known) < REMEMBERED:
+                known[key] = found
+        return found
 
     return turns_at
 

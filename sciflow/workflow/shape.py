@@ -211,7 +211,7 @@ def _explain(error: Any, path: Keys, faults: Faults) -> Iterator[Keys]:
 def _missing(key: str, rule: dict[str, Any]) -> str:
     if rule.get("type") == "object":
         return f"write a table `[{key}]`"
-    return f"write `{key} = {_toml(rule['examples'][0])}`"
+    return f"write `{key} = {inline(rule['examples'][0])}`"
 
 
 def _elsewhere(key: str, path: Keys) -> str:
@@ -232,16 +232,18 @@ def _wanted(rule: dict[str, Any], path: Keys) -> str:
         return f"wanted: {rule['$comment']}"
     if "examples" in rule:
         key = f"{path[-1]} = " if isinstance(path[-1], str) else ""
-        return f"for example `{key}{_toml(rule['examples'][0])}`"
+        return f"for example `{key}{inline(rule['examples'][0])}`"
     return f"write a table `[{_dotted(path)}]`" if rule.get("type") == "object" else ""
 
 
-def _toml(value: Any) -> str:
+def inline(value: Any) -> str:
     """Write a value in TOML, on one line."""
+    if isinstance(value, dict) and not value:
+        return "{}"
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
+        return "{ " + ", ".join(f"{key} = {inline(item)}" for key, item in value.items()) + " }"
     if isinstance(value, list):
-        return "[" + ", ".join(map(_toml, value)) + "]"
+        return "[" + ", ".join(map(inline, value)) + "]"
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sciflow.errors import Fault, WorkflowError
@@ -14,7 +15,7 @@ from sciflow.workflow.points import Axis, Column, Point, Points, packed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sciflow.workflow.spec import Block, Derived, Parameter, Sweep, Workflow
+    from sciflow.workflow.spec import Block, Derived, Kind, Parameter, Sweep, Workflow
 
 __all__ = ["Axis", "Column", "Point", "PointError", "Points", "columns", "make", "points", "size"]
 
@@ -124,9 +125,19 @@ def _derived(
     parameters: Sequence[Parameter], derive: Sequence[Derived], absent: set[str]
 ) -> dict[str, expression.Expression]:
     """Return the expressions of the derived columns, each after those it reads. Raises expression.ExpressionError."""
-    texts = {one.name: one.expression for one in derive}
-    kinds = {one.name: one.kind for one in parameters}
-    optional = set(absent)
+    return _parsed(
+        tuple((one.name, one.expression) for one in derive),
+        tuple((one.name, one.kind) for one in parameters),
+        frozenset(absent),
+    )
+
+
+@lru_cache(maxsize=8)
+def _parsed(
+    derive: tuple[tuple[str, str], ...], parameters: tuple[tuple[str, Kind], ...], conditional: frozenset[str]
+) -> dict[str, expression.Expression]:
+    """Parse derived columns once: they are asked for in each block, and may be a thousand."""
+    texts, kinds, optional = dict(derive), dict(parameters), set(conditional)
     made = {}
     for name in order({name: expression.names(text) for name, text in texts.items()})[0]:
         made[name] = expression.parse(texts[name], kinds, optional)
