@@ -50,7 +50,7 @@ def make(parameters: Sequence[Parameter], derive: Sequence[Derived], sweep: Swee
     The last parameter turns fastest; parameters that turn together do so at the place of the first of them. A point
     that has stood before is left out. Raises PointError where an expression has no value at a point.
     """
-    found = columns(parameters, derive)
+    found = columns(_anywhere(parameters, sweep), derive)
     grids = list(_grids(parameters, derive, sweep))
     if len(grids) == 1:
         return Points(columns=found, axes=grid.axes(grids[0]))
@@ -80,10 +80,11 @@ def _once(joined: Sequence[Points]) -> Iterator[Point]:
 
 
 def _grids(parameters: Sequence[Parameter], derive: Sequence[Derived], sweep: Sweep) -> Iterator[Grid]:
-    known = {one.name: one for one in columns(parameters, derive)}
+    somewhere = _anywhere(parameters, sweep)
+    known = {one.name: one for one in columns(somewhere, derive)}
     kinds = {name: one.kind for name, one in known.items()}
     optional = {name for name, one in known.items() if one.optional}
-    derived = _derived(parameters, derive)
+    derived = _derived(somewhere, derive)
     for block in sweep.blocks:
         where = expression.parse(block.where, kinds, optional) if block.where else None
         theirs = effective(parameters, block)
@@ -93,6 +94,12 @@ def _grids(parameters: Sequence[Parameter], derive: Sequence[Derived], sweep: Sw
         ]:
             conditions = {each.name: expression.parse(each.when, kinds, optional) for each in chosen if each.when}
             yield Grid(columns=known, parameters=chosen, block=one, derived=derived, conditions=conditions, where=kept)
+
+
+def _anywhere(parameters: Sequence[Parameter], sweep: Sweep) -> tuple[Parameter, ...]:
+    """Return the parameters, each with a condition if it has one in any block: then some points may lack its value."""
+    whens = {one.name: one.when for block in sweep.blocks for one in block.parameters if one.when}
+    return tuple(dataclasses.replace(one, when=one.when or whens.get(one.name, "")) for one in parameters)
 
 
 def effective(parameters: Sequence[Parameter], block: Block) -> tuple[Parameter, ...]:
