@@ -1,9 +1,9 @@
-"""Seconds and peak memory of `sciflow check` on each of the files that ask for much (tests/workflow/bombs.py).
+"""Processor seconds and peak memory of `sciflow check` on the files of tests/workflow/bombs.py, which ask for much.
 
     .venv/bin/python benchmarks/bombs.py [WORD …]      only those whose name holds one of the words
 
-A row a file: exit code, wall seconds, peak MiB, name; last, how many broke a bound (one second, 300 MiB, a code other
-than 0 and 2, a traceback).
+A row a file: exit code, seconds of the processor, peak MiB, name; last, how many broke a bound (one second, 300 MiB,
+a code other than 0 and 2, a traceback). Legal sweeps of a million points may take longer than the second.
 """
 
 import sys

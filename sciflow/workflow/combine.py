@@ -210,12 +210,10 @@ def _derive(texts: dict[str, str], found: tuple[Parameter, ...], faults: Faults)
 def _filled(made: Sweep, asked: Sequence[Asked], whole: Combined, budget: Budget, faults: Faults) -> Sweep:
     """Return a sweep with its points, unless they cannot be made."""
     base: Keys = ("sweeps", made.name) if made.name else ("parameters",)
-    if not budget.compute(sweep.cost(whole.parameters, whole.derive, made)):
-        fault = "conditions, derived columns and samples take too many operations at so many points"
-        hint = (
-            f"{MAX_OPERATIONS:,} are enough for about {MAX_OPERATIONS // 20:,} points: take fewer, or say less of each"
-        )
-        faults.key(base, fault, hint)
+    cost = sweep.cost(whole.parameters, whole.derive, made)
+    if not budget.compute(cost):
+        fault = f"conditions, derived columns and samples take about {cost:,} operations, and may {MAX_OPERATIONS:,}"
+        faults.key(base, fault, "take fewer points; of the operations powers, `exp` and `log` cost most")
         raise faults.all()
     try:
         size = sweep.size(whole.parameters, whole.derive, made)

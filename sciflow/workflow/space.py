@@ -228,7 +228,7 @@ def _cells(
     if not inside(entry["from"], at, "this file", faults, folder="the workflow's folder"):
         return None
     try:
-        return tabular.read(tables.folder / entry["from"], wanted, tables.parquet)
+        return tabular.read(tables.folder / entry["from"], tables.parquet, wanted)
     except tabular.TabularError as error:
         faults.value(at, f"`{shown(entry['from'])}`: {error.text}", error.hint)
         return None

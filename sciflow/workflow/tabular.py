@@ -33,15 +33,15 @@ class TabularError(ValueError):
         self.text, self.hint = text, hint
 
 
-def read(file: Path, wanted: Collection[str], parquet: Parquet | None = None) -> dict[str, list[Any]]:
-    """Return {column: its cells}, in the order of the file; those of columns not wanted are left out.
+def read(file: Path, parquet: Parquet | None = None, wanted: Collection[str] | None = None) -> dict[str, list[Any]]:
+    """Return {column: its cells}, in the order of the file; of a CSV, cells of columns not wanted are left out.
 
     Raises TabularError.
 
     The cells of a CSV's column are numbers or truths where all of them can be, else texts.
     """
     try:
-        return _read(file, wanted, parquet)
+        return _read(file, parquet, wanted)
     except FileNotFoundError:
         raise TabularError("there is no such file", "paths are relative to the workflow's folder") from None
     except OSError as error:
@@ -54,7 +54,7 @@ def read(file: Path, wanted: Collection[str], parquet: Parquet | None = None) ->
         raise TabularError(f"it cannot be read: {shown(error)}") from None
 
 
-def _read(file: Path, wanted: Collection[str], parquet: Parquet | None) -> dict[str, list[Any]]:
+def _read(file: Path, parquet: Parquet | None, wanted: Collection[str] | None) -> dict[str, list[Any]]:
     if file.stat().st_size > MAX_BYTES:
         raise TabularError(f"it has more than {MAX_BYTES >> 20} MiB", "take out the columns that nothing uses")
     if file.suffix == ".parquet":
@@ -65,7 +65,7 @@ def _read(file: Path, wanted: Collection[str], parquet: Parquet | None) -> dict[
         return _csv(stream, wanted)
 
 
-def _csv(stream: TextIO, wanted: Collection[str]) -> dict[str, list[Any]]:
+def _csv(stream: TextIO, wanted: Collection[str] | None) -> dict[str, list[Any]]:
     rows = csv.reader(_lines(stream), strict=True, skipinitialspace=True)
     try:
         return _columns(rows, wanted)
@@ -86,7 +86,7 @@ def _lines(stream: TextIO) -> Iterator[str]:
         yield line
 
 
-def _columns(rows: Any, wanted: Collection[str]) -> dict[str, list[Any]]:
+def _columns(rows: Any, wanted: Collection[str] | None) -> dict[str, list[Any]]:
     head: list[str] = next(rows, [])
     if not head:
         raise TabularError("its first line is empty", "write a line of names first")
@@ -95,7 +95,7 @@ def _columns(rows: Any, wanted: Collection[str]) -> dict[str, list[Any]]:
     if len(set(head)) < len(head) or not all(head):
         raise TabularError("its first line does not name each column, once", "write a line of names first")
     cells: dict[str, list[str]] = {name: [] for name in head}
-    kept = [(place, cells[name]) for place, name in enumerate(head) if name in wanted]
+    kept = [(place, cells[name]) for place, name in enumerate(head) if wanted is None or name in wanted]
     for count, row in enumerate(rows, 1):
         if not row:
             continue

@@ -196,7 +196,11 @@ def _placeholders(scope: _Scope, faults: Faults) -> None:
     for number, word in enumerate(task.words):
         key: Keys = (*path, "shell") if task.shell else (*path, "run", number)
         pieces = template.located(template.write(word))
+        seen = set()
         for piece, offset in pieces:
+            if piece in seen:
+                continue  # a fault is told once a word
+            seen.add(piece)
             fault, hint = CHECKS[piece.kind](piece, scope) if isinstance(piece, Placeholder) else FINE
             if fault and isinstance(piece, Placeholder):
                 faults.value(key, f"`{{{template.inside(piece)}}}`: {fault}", hint, offset=offset + 1)
