@@ -149,9 +149,8 @@ def _sample(asked: Asked, faults: Faults) -> Sample | None:
     if not {"method", "points"} <= table.keys():
         return None  # that they are not there has been told
     path = asked.paths["sample"]
-    if not drawn and not faults.has(("parameters",)):
-        hint = "write one as `uniform`, `loguniform`, `normal`, `integer` or `choice`"
-        faults.key(path, "`sample` draws parameters, and none is drawn", hint)
+    if not drawn:
+        return None
     if (values := len(drawn) * table["points"]) > MAX_DRAWN:
         fault = f"`sample` draws {values:,} values, and may draw {MAX_DRAWN:,}"
         faults.value((*path, "points"), fault, "draw fewer points, or fewer parameters")

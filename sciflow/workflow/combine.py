@@ -58,6 +58,7 @@ def combine(data: dict[str, Any], faults: Faults, tables: Tables) -> Combined:
         fault = f"the sweeps and their blocks turn {held:,} values, and may {MAX_VALUES * 5:,}"
         faults.key(("parameters",), fault, "take fewer blocks, or fewer values in each")
         raise faults.all()
+    _idle(every, faults)
     kinds = _kinds(found.parameters, every, faults)
     base = tuple(_in_kind(one, kinds) for one in found.parameters)
     derive = _derive(common.get("derive", {}), base, faults)
@@ -75,6 +76,17 @@ def combine(data: dict[str, Any], faults: Faults, tables: Tables) -> Combined:
     return dataclasses.replace(
         combined, sweeps=tuple(_filled(made, theirs, combined, tables.budget, faults) for made, theirs in sweeps)
     )
+
+
+def _idle(every: Sequence[Asked], faults: Faults) -> None:
+    """Refuse a sample that draws nothing in any of the blocks that take it over."""
+    draws = {one.paths["sample"]: False for one in every if "sample" in one.paths}
+    for one in every:
+        if "sample" in one.paths and any(each.draw for each in one.parameters):
+            draws[one.paths["sample"]] = True
+    for path in [path for path, drawn in draws.items() if not drawn and not faults.has(("parameters",))]:
+        hint = "write one as `uniform`, `loguniform`, `normal`, `integer` or `choice`"
+        faults.key(path, "`sample` draws parameters, and none is drawn", hint)
 
 
 def _sweeps(common: dict[str, Any], named: dict[str, Any]) -> Iterator[tuple[str, Keys, dict[str, Any]]]:
