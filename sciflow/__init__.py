@@ -6,10 +6,11 @@ Importing sciflow imports none of them: each is fetched when it is first asked f
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # what a type checker takes for true; the module `typing` would cost more than all the rest
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from sciflow.api.clock import SimulatedClock
     from sciflow.api.engine import Engine
     from sciflow.api.experiment import ExperimentalWorkflow
@@ -46,6 +47,8 @@ def __getattr__(name: str) -> Any:
     """Fetch one of the names from its room (PEP 562)."""
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib  # noqa: PLC0415  only who asks pays for it
+
     found = getattr(importlib.import_module(f"sciflow.api.{_ROOMS[name]}"), name)
     globals()[name] = found
     return found

@@ -2,11 +2,39 @@
 
 import functools
 import os
+import pwd
 import shutil
 import socket
 import subprocess
 
 import pytest
+
+PLAIN_USER = "sci"  # made by tests/testbed/install.sh
+
+
+def plain_user():
+    """Return the words that run a command as a plain user, with that user's home; none where the tests run as one."""
+    if os.getuid() != 0:
+        return ()
+    try:
+        home = pwd.getpwnam(PLAIN_USER).pw_dir
+    except KeyError:
+        return ("false",)
+    runuser = shutil.which("runuser") or "/usr/sbin/runuser"
+    return (
+        runuser,
+        "-u",
+        PLAIN_USER,
+        "--",
+        "env",
+        "-u",
+        "XDG_RUNTIME_DIR",
+        "-u",
+        "XDG_CONFIG_HOME",
+        "-C",
+        "/",
+        f"HOME={home}",
+    )
 
 
 def _answers(*words):
@@ -23,6 +51,8 @@ def missing(part):  # noqa: PLR0911  an answer a part
         return "" if _answers("apptainer", "--version") else "apptainer is not installed"
     if part == "docker":
         return "" if _answers("docker", "version") else "no Docker engine answers"
+    if part == "podman":
+        return "" if _answers(*plain_user(), "podman", "unshare", "true") else "Podman does not run as a plain user"
     if part == "registry":
         place = os.environ.get("SCIFLOW_TEST_REGISTRY", "")
         host, _, port = place.partition(":")

@@ -1,5 +1,6 @@
 """A small study that runs on the host in a blink, and how tests write it, compile it and speak the command line."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -102,6 +103,18 @@ def sciflow(*words, cwd=None, **environment):
         timeout=120,
         check=False,
     )
+
+
+def digest(path):
+    """Return the SHA-256 of a file, in hex."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def with_image(folder):
+    """Write the study with an image file of a hundred bytes, which only its cache's owner can run; return the bundle."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tool.sqfs").write_bytes(b"hsqs" + b"\0" * 96)
+    return compiled(folder, ("[code]", '[image]\nfile = "tool.sqfs"\n\n[code]'))
 
 
 def contents(folder):

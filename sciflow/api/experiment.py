@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciflow.api import making, measuring, portable, running, spoken, staging
+from sciflow.api import carrying, making, measuring, portable, spoken, staging
 from sciflow.errors import UsageError
 from sciflow.workflow import draft
 from sciflow.workflow.faults import likely
@@ -271,7 +271,7 @@ class ExperimentalWorkflow:
             made = making.compile(file, into=place, **words)
             if pinned:
                 shutil.copyfile(file.with_name(names.LOCK), kept)
-        return Bundle.of(made, words.get("say", running.silent))
+        return Bundle.of(made, words.get("say", carrying.silent))
 
     def run(self, sweep: str = "", **words: Any) -> Results:
         """Compile a sweep of it (the only one, or the named one) and run it here; `words` are those of `Engine`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
@@ -109,10 +110,10 @@ class Results:
     ) -> dict[str, Any]:
         """Return the swept parameters of the point at which a metric is greatest (or least), as plain Python values.
 
-        Points that are not done, or have no such value, are passed over; of equals the first of the sweep is taken and
-        the others stand in `ties`. `where` limits the points: an expression over parameters and metrics, as in a
-        workflow file, or values to agree with. Raises UsageError for an unknown metric, IncompleteError where no point
-        has a value.
+        Points that are not done, or have no such value, are passed over; of replicates the mean counts; of equals the
+        first of the sweep is taken and the others stand in `ties`. `where` limits the points: an expression over
+        parameters and metrics, as in a workflow file, or values to agree with. Raises UsageError for an unknown metric,
+        IncompleteError where no point has a value.
         """
         from sciflow.results import table
 
@@ -123,23 +124,26 @@ class Results:
             raise UsageError(f"`{metric}` holds texts, and the best of them is not known", hint=self._known())
         if where is not None:
             frame = self._where(frame, where)
-        values = frame[column].to_list()
+        values = self._means(frame, column)
         if not values:
             limited = " that meets `where`" if where is not None else ""
             raise IncompleteError(
                 f"no finished point{limited} has `{metric}`", hint="`results.failed` says what failed"
             )
-        best = max(values) if maximize else min(values)
-        found = [self._swept_of(row) for row in frame.filter(frame[column] == best).to_dicts()]
-        self.ties = tuple(found[1:])
-        return found[0]
+        best = max(values.values()) if maximize else min(values.values())
+        found = [dict(zip(self._swept(), point, strict=True)) for point, value in values.items() if value == best]
+        self.ties = tuple(self._plain(point) for point in found[1:])
+        return self._plain(found[0])
 
     def get_metric(self, parameters: Mapping[str, Any], metric: str) -> Any:
         """Return a metric at one point, as a plain Python value.
 
-        Every swept parameter must be named; numbers are the same when they are equal (1 and 1.0). Raises UsageError
-        where a name is missing or unknown, or no point has these values, IncompleteError where the point is not done.
+        Every swept parameter must be named, but replicates, over which the mean is taken; numbers are the same when
+        they are equal (1 and 1.0). Raises UsageError where a name is missing or unknown, or no point has these values,
+        IncompleteError where the point is not done.
         """
+        from sciflow.results import table
+
         column = self._column(metric)
         columns = self._parameters()
         for name in parameters:
@@ -155,11 +159,12 @@ class Results:
             )
         if frame.is_empty():
             raise UsageError(f"no point has {self._said(parameters)}", hint=self._closest(parameters))
-        row = frame.row(0, named=True)
-        if row["state"] != names.DONE or row[column] is None:
-            state = row["state"] or "without a record"
+        done = table.done(frame)
+        values = list(self._means(done.filter(done[column].is_not_null()), column).values())
+        if not values:
+            state = frame.row(0, named=True)["state"] or "without a record"
             raise IncompleteError(f"the point at {self._said(parameters)} is {state}, and has no `{metric}`")
-        return row[column]
+        return values[0]
 
     def chart(self, name: str) -> Chart:
         """Draw one of the workflow's charts. Raises UsageError where there is none, or nothing to draw."""
@@ -189,12 +194,21 @@ class Results:
         return [one["name"] for one in self.bundle.plan["parameters"]]
 
     def _swept(self) -> list[str]:
-        return [one["name"] for one in self.bundle.plan["parameters"] if not one["derived"]]
+        return [one["name"] for one in self.bundle.plan["parameters"] if not (one["derived"] or one["repeats"])]
 
-    def _swept_of(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def _means(self, frame: Frame, column: str) -> dict[tuple[Any, ...], Any]:
+        """Return the mean of a column at each point, replicates aside; what stands alone is its own mean."""
+        found: dict[tuple[Any, ...], list[Any]] = {}
+        for *point, value in frame.select([*self._swept(), column]).iter_rows():
+            found.setdefault(tuple(point), []).append(value)
+        return {
+            point: values[0] if len(values) == 1 else math.fsum(values) / len(values) for point, values in found.items()
+        }
+
+    def _plain(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a point's values as a program knows them: a structured one stands in the table as JSON."""
         tables = {one["name"] for one in self.bundle.plan["parameters"] if one["kind"] == "table"}
-        # A structured value stands in the table as JSON.
-        return {name: json.loads(row[name]) if name in tables and row[name] else row[name] for name in self._swept()}
+        return {name: json.loads(value) if name in tables and value else value for name, value in point.items()}
 
     def _known(self) -> str:
         return f"the metrics are {quoted(self.metrics)}" if self.metrics else "no finished point has any metric"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003  part of the signatures that programs look at
 from typing import TYPE_CHECKING, Any
 
-from sciflow.api.running import Say, run, silent
+from sciflow.api.carrying import Say, silent
+from sciflow.api.running import run
 from sciflow.api.whole import replace
 from sciflow.errors import BundleError, IncompleteError, SurroundingsError, TrustError, UsageError
 from sciflow.runner import names, verdict

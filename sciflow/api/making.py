@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path  # noqa: TC003  part of the signatures that programs look at
 from typing import TYPE_CHECKING, Any
 
-from sciflow.api.running import Say, carry, silent
+from sciflow.api.carrying import Say, carry, silent
 from sciflow.api.whole import replace
 from sciflow.errors import SurroundingsError, UsageError
 from sciflow.runner import names
@@ -100,10 +100,8 @@ def compile_all(
     Raises WorkflowError, UsageError, SurroundingsError.
     """
     from sciflow.bundle import emit, seal
-    from sciflow.plan import graph
 
     workflow = read(file)
-    graph.uses(workflow)  # its faults are the file's, and come before anything is resolved
     wanted = chosen(workflow, sweeps, alone=alone)
     signer, made = seal.own(key)
     pinned, changes = _locked(workflow, file, update=update, locked=locked, offline=offline, say=say)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciflow.api import judging, running, spoken
+from sciflow.api import carrying, judging, spoken
 from sciflow.api.found import Results
 from sciflow.errors import SurroundingsError, UsageError
 from sciflow.runner import names
@@ -130,7 +130,7 @@ class Package:
             symlinks=True,
         )
         if self.carry:
-            running.carry(whole / BUNDLE)
+            carrying.carry(whole / BUNDLE)
         for name in RESULTS:
             if (run / name).is_dir():
                 shutil.copytree(run / name, whole / name)

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciflow.api import judging, making, measuring, running, staging, whole
+from sciflow.api import carrying, judging, making, measuring, running, staging, whole
 from sciflow.errors import BundleError, SciflowError, SurroundingsError, UsageError
 from sciflow.runner import names
 
@@ -81,7 +81,7 @@ class Workflow:
         `words` are those of `api.compile`.
         """
         made = making.compile(self.file, into=None if into is None else Path(into), **words)
-        return Bundle.of(made, words.get("say", running.silent))
+        return Bundle.of(made, words.get("say", carrying.silent))
 
     def to_toml(self) -> str:
         """Return it as text, put in order: what stands at its default is left out."""
@@ -124,7 +124,7 @@ class Bundle:
         return cls(Path(path))
 
     @classmethod
-    def of(cls, made: making.Compiled, say: running.Say) -> Bundle:
+    def of(cls, made: making.Compiled, say: carrying.Say) -> Bundle:
         """Open a bundle that was just compiled; a first key that had to be made for it is worth a word."""
         if made.key_made:
             say("made your first key: `sciflow key ls` shows it")

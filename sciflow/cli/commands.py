@@ -335,23 +335,29 @@ def replay(
 @command()
 @click.argument("bundle", type=FOLDER)
 @engine_option
-@click.option("--carry", is_flag=True, help="Put it into the bundle, which becomes fat; its id stays the same.")
-def fetch(bundle: Path, engine: str | None, *, carry: bool, as_json: bool, quiet: bool) -> None:
-    """Make a bundle's image present on this machine, checked against the lock.
+@click.option(
+    "--here", is_flag=True, help="Only onto this machine, for its first engine that works; not into the bundle."
+)
+def fetch(bundle: Path, engine: str | None, *, here: bool, as_json: bool, quiet: bool) -> None:
+    """Make a thin bundle fat: it then carries its image, checked against the lock, and runs without a network.
+
+    Its id stays the same. An image that only an engine itself can hold is fetched onto this machine.
 
     Example: sciflow fetch bundles/digits-0123456789ab
     """
-    if carry:
-        api.carry(bundle, say=talk(quiet=quiet))
-        answer({"bundle": str(bundle)}, str(bundle), as_json=as_json)
+    say = talk(quiet=quiet)
+    carried = () if here else api.carry(bundle, engine=engine, say=say)
+    if carried:
+        what = [{**dataclasses.asdict(one), "engines": list(one.engines)} for one in carried]
+        answer({"bundle": str(bundle), "carried": what, "engine": None}, str(bundle), as_json=as_json)
         return
-    ready = api.fetch(bundle, engine=engine, say=talk(quiet=quiet))
-    answer({"engine": ready}, f"ready for {ready}", as_json=as_json)
+    ready = api.fetch(bundle, engine=engine, say=say)
+    answer({"bundle": str(bundle), "carried": [], "engine": ready}, f"ready for {ready}", as_json=as_json)
 
 
 @command()
 def doctor(*, as_json: bool, quiet: bool) -> None:  # noqa: ARG001
-    """Try each engine and tool on this machine, and say what to do about those that do not work.
+    """Try each engine on this machine and what it needs, and say what to do, or to ask for, where it does not work.
 
     Example: sciflow doctor
     """
@@ -359,8 +365,10 @@ def doctor(*, as_json: bool, quiet: bool) -> None:  # noqa: ARG001
     rows = [["part", "", "version", "advice"]] + [
         [part["part"], "works" if part["works"] else "no", part["version"], part["advice"]] for part in found
     ]
-    working = [part["part"] for part in found if part["works"]]
-    answer({"parts": found}, f"works here: {', '.join(working) or 'nothing'}", as_json=as_json, lines=table(rows))
+    asks = [f"to ask the admin for {part['part']}: {part['ask']}" for part in found if part["ask"]]
+    working = [part["part"] for part in found if part["works"] and part["kind"] == "engine"]
+    last = f"works here: {', '.join(working) or 'nothing'}"
+    answer({"parts": found}, last, as_json=as_json, lines=[*table(rows), *asks])
 
 
 @command()

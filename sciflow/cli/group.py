@@ -69,7 +69,7 @@ run_option = click.option(
     "--run", "run_name", default=names.DEFAULT_RUN, show_default=True, metavar="NAME", help="Which run of the bundle."
 )
 engine_option = click.option(
-    "--engine", metavar="E", help="apptainer, docker or host, instead of the first that works."
+    "--engine", metavar="E", help="apptainer, docker, podman or host, instead of the first that works."
 )
 trust_option = click.option(
     "--trust",

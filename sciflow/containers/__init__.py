@@ -1,7 +1,7 @@
 """Images, pinned and entered: `resolve` asks the world which image is meant, `fetch` makes it present, boxes enter it.
 
-Sources (an OCI reference, a Debian suite, a file) and engines (Apptainer, Docker, the host) are equals: each source
-becomes the same noun, and each engine writes its words for that noun or says that it cannot run it.
+Sources (an OCI reference, a Debian suite, a file) and engines (Apptainer, Docker, Podman, the host) are equals: each
+source becomes the same noun, and each engine writes its words for that noun or says that it cannot run it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from sciflow.containers import (
     docker,
     host,
     imagefile,
+    podman,
     recipe,
     reference,
     singularity,
@@ -43,7 +44,7 @@ __all__ = [
     "resolve",
 ]
 
-ENGINES: tuple[Engine, ...] = (apptainer, singularity, docker, host)
+ENGINES: tuple[Engine, ...] = (apptainer, singularity, docker, podman, host)
 """In the order in which they are tried where the user names none."""
 
 

@@ -70,7 +70,11 @@ def probe() -> Probe:
     try:
         client = _client()
     except SurroundingsError as error:
-        return Probe(works=False, advice=f"{error.args[0]}; {error.hint}")
+        return Probe(
+            works=False,
+            advice=f"{error.args[0]}; {error.hint}",
+            ask="please start Docker and add this user to the group `docker` (which makes it as mighty as root)",
+        )
     try:
         return Probe(works=True, version=str(client.version().get("Version", "")))
     finally:

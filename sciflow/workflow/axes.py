@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sciflow.runner import names
 from sciflow.workflow import exact
+from sciflow.workflow.budget import EXACT, MAX_OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from sciflow.workflow.spec import Kind, Value
 
 MAX_POINTS = 1_000_000
+BEYOND = 10**15  # a number that need not be told to the digit
+MAX_POWERS = MAX_OPERATIONS // EXACT
 
 KINDS: dict[type, Kind] = {bool: "bool", int: "int", float: "float", str: "text", dict: "table"}
 SPOKEN: dict[Kind, str] = {
@@ -104,6 +107,10 @@ def _spaced(form: str, written: Sequence[float]) -> tuple[Value, ...]:
     if type(count) is not int or count < 2:  # noqa: PLR2004  two ends
         raise AxisError(f"the count is {count}", "both ends are in, so count a whole number from 2", index=2)
     _fits(count)
+    if form != "linspace" and count > MAX_POWERS:
+        raise AxisError(
+            f"it has {count:,} values, and a `{form}` may have {MAX_POWERS:,}", "take fewer values", index=2
+        )
     first, last = float(written[0]), float(written[1])
     if form == "linspace":
         return _finite(_linear(first, last, count))
@@ -137,4 +144,5 @@ def _finite(made: list[float], hint: str = "bring its ends closer to 0") -> tupl
 
 def _fits(count: int) -> None:
     if count > MAX_POINTS:
-        raise AxisError(f"it has {count:,} values, and a sweep may have {MAX_POINTS:,} points", "take fewer values")
+        told = f"{count:,}" if count < BEYOND else f"more than {BEYOND:,}"
+        raise AxisError(f"it has {told} values, and a sweep may have {MAX_POINTS:,} points", "take fewer values")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sciflow.workflow import axes, expression, grid, sequences, space, sweep
 from sciflow.workflow.axes import SPOKEN
+from sciflow.workflow.budget import MAX_DRAWN
 from sciflow.workflow.faults import Faults, likely, shown
 from sciflow.workflow.spec import Block, Derived, Keys, Kind, Parameter, Partial, Sample
 
@@ -98,9 +99,14 @@ def _doubled(asked: Asked, groups: Sequence[Sequence[str]], faults: Faults) -> N
 def _whens(asked: Asked, groups: Sequence[Sequence[str]], faults: Faults) -> None:
     """Check conditions: what they read, and that it has been settled when they are asked."""
     kinds = {one.name: one.kind for one in asked.parameters}
-    turning = [name for group in grid.together(asked.parameters, groups) for name in group]
-    derived = [name for name in space.written(faults) if name not in space.names(faults.document.data["parameters"])]
-    for one in [one for one in asked.parameters if one.when]:
+    conditional = [one for one in asked.parameters if one.when]
+    if not conditional:
+        return
+    turning = [name for names in grid.together(asked.parameters, groups) for name in names]
+    place = {name: index for index, name in enumerate(turning)}
+    given = set(space.names(faults.document.data["parameters"]))
+    derived = {name for name in space.written(faults) if name not in given}
+    for one in conditional:
         path = when_of(one, asked, faults)
         try:
             reads = expression.names(one.when)
@@ -116,7 +122,7 @@ def _whens(asked: Asked, groups: Sequence[Sequence[str]], faults: Faults) -> Non
             continue
         if kind != "bool":
             faults.value(path, f"`{one.name}.when` gives {SPOKEN[kind]}, not true or false", "compare it: `c > 1`")
-        late = [name for name in reads if turning.index(name) >= turning.index(one.name)]
+        late = [name for name in reads if place[name] >= place[one.name]]
         if late:
             fault = f"`{one.name}.when` reads `{late[0]}`, which is settled only after `{one.name}`"
             itself = late[0] == one.name
@@ -143,9 +149,11 @@ def _sample(asked: Asked, faults: Faults) -> Sample | None:
     if not {"method", "points"} <= table.keys():
         return None  # that they are not there has been told
     path = asked.paths["sample"]
-    if not drawn and not faults.has(("parameters",)):
-        hint = "write one as `uniform`, `loguniform`, `normal`, `integer` or `choice`"
-        faults.key(path, "`sample` draws parameters, and none is drawn", hint)
+    if not drawn:
+        return None
+    if (values := len(drawn) * table["points"]) > MAX_DRAWN:
+        fault = f"`sample` draws {values:,} values, and may draw {MAX_DRAWN:,}"
+        faults.value((*path, "points"), fault, "draw fewer points, or fewer parameters")
     most = sequences.MAX_DIMENSIONS.get(table["method"], len(drawn))
     if len(drawn) > most:
         fault = f"`{table['method']}` draws at most {most} parameters together, and these are {len(drawn)}"
@@ -160,6 +168,10 @@ def _told(key: str, faults: Faults) -> bool:
 
 def _partials(asked: Asked, key: str, faults: Faults) -> tuple[Partial, ...]:
     by_name = {one.name: one for one in asked.parameters}
+    values = {
+        name: set(by_name[name].values)
+        for name in {one for partial in asked.table.get(key, ()) for one in partial} & by_name.keys()
+    }
     known = space.names(faults.document.data.get("parameters", {}))
     sound = []
     for index, partial in enumerate(asked.table.get(key, ())):
@@ -179,11 +191,12 @@ def _partials(asked: Asked, key: str, faults: Faults) -> tuple[Partial, ...]:
                     faults.value(path, fault, "the values of a parameter are of one kind")
                     continue
                 held = axes.of_kind(one.kind, value)
-                if key == "exclude" and held not in one.values and not (one.draw and one.draw.form != "choice"):
+                if key == "exclude" and held not in values[name] and not (one.draw and one.draw.form != "choice"):
                     hint = likely(str(value), [str(other) for other in one.values[:1000]], what="values")
                     faults.value(path, f"`exclude`: `{name}` is never `{shown(value)}`", hint)
                 found.append((name, held))
-        sound.append(tuple(found))
+        order = list(by_name)
+        sound.append(tuple(sorted(found, key=lambda pair: order.index(pair[0]))))
     return tuple(sound)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sciflow.workflow import axes, expression, grid, space, sweep
 from sciflow.workflow.axes import MAX_POINTS, SPOKEN
 from sciflow.workflow.block import Asked, add, blind, build, when_of
+from sciflow.workflow.budget import MAX_OPERATIONS, MAX_VALUES, Budget
 from sciflow.workflow.faults import Faults, likely, shown
 from sciflow.workflow.order import order
 from sciflow.workflow.spec import Derived, Keys, Kind, Parameter, Sweep
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from sciflow.workflow.space import Found, Tables
 
+MAX_BLOCKED = 20_000  # parameters of all blocks, each of which is looked at
+MAX_INCLUDED = 10_000  # each is a grid of its own
 INHERITED = ("zip", "where", "exclude", "include", "sample")
 
 
@@ -34,19 +37,36 @@ def combine(data: dict[str, Any], faults: Faults, tables: Tables) -> Combined:
     """Return parameters, derived columns and sweeps, without what is wrong with them; the points are made."""
     found = space.parameters(data.get("parameters", {}), ("parameters",), faults, tables)
     common = data.get("sweep", {})
-    asked = {
-        name: [_asked(layers, found, faults, tables) for layers in _layers(base, table, common)]
-        for name, base, table in _sweeps(common, data.get("sweeps", {}))
+    layered = {
+        name: list(_layers(base, table, common)) for name, base, table in _sweeps(common, data.get("sweeps", {}))
     }
+    blocks = sum(map(len, layered.values()))
+    if blocks * len(found.parameters) > MAX_BLOCKED:
+        fault = f"the sweeps have {blocks:,} blocks of {len(found.parameters):,} parameters each"
+        faults.key(("sweep",), fault, f"take fewer: the one number times the other may be {MAX_BLOCKED:,}")
+        raise faults.all()
+    asked = {name: [_asked(one, found, faults, tables) for one in layers] for name, layers in layered.items()}
     every = [one for blocks in asked.values() for one in blocks]
+    if sum(len(one.table.get("include", ())) for one in every) > MAX_INCLUDED:
+        fault = f"the sweeps and their blocks include more than {MAX_INCLUDED:,} partial points"
+        faults.key(("sweep",), fault, "leave out more parameters in each, or write blocks")
+        raise faults.all()
+    held = 0
+    for one in every:
+        held += sum(len(each.values) for each in one.parameters)
+    if held > MAX_VALUES * 5:
+        fault = f"the sweeps and their blocks turn {held:,} values, and may {MAX_VALUES * 5:,}"
+        faults.key(("parameters",), fault, "take fewer blocks, or fewer values in each")
+        raise faults.all()
+    _idle(every, faults)
     kinds = _kinds(found.parameters, every, faults)
     base = tuple(_in_kind(one, kinds) for one in found.parameters)
     derive = _derive(common.get("derive", {}), base, faults)
     sweeps = []
-    for name, blocks in asked.items():
+    for name, those in asked.items():
         theirs = [
             dataclasses.replace(one, parameters=tuple(_in_kind(each, kinds) for each in one.parameters))
-            for one in blocks
+            for one in those
         ]
         made = Sweep(name=name, blocks=tuple(build(one, base, derive, faults) for one in theirs))
         sweeps.append((made, theirs))
@@ -54,8 +74,19 @@ def combine(data: dict[str, Any], faults: Faults, tables: Tables) -> Combined:
     if any(faults.has((section,)) for section in ("parameters", "sweep", "sweeps")):
         return combined
     return dataclasses.replace(
-        combined, sweeps=tuple(_filled(made, theirs, combined, faults) for made, theirs in sweeps)
+        combined, sweeps=tuple(_filled(made, theirs, combined, tables.budget, faults) for made, theirs in sweeps)
     )
+
+
+def _idle(every: Sequence[Asked], faults: Faults) -> None:
+    """Refuse a sample that draws nothing in any of the blocks that take it over."""
+    draws = {one.paths["sample"]: False for one in every if "sample" in one.paths}
+    for one in every:
+        if "sample" in one.paths and any(each.draw for each in one.parameters):
+            draws[one.paths["sample"]] = True
+    for path in [path for path, drawn in draws.items() if not drawn and not faults.has(("parameters",))]:
+        hint = "write one as `uniform`, `loguniform`, `normal`, `integer` or `choice`"
+        faults.key(path, "`sample` draws parameters, and none is drawn", hint)
 
 
 def _sweeps(common: dict[str, Any], named: dict[str, Any]) -> Iterator[tuple[str, Keys, dict[str, Any]]]:
@@ -176,9 +207,14 @@ def _derive(texts: dict[str, str], found: tuple[Parameter, ...], faults: Faults)
     return tuple(Derived(name=name, expression=text) for name, text in texts.items() if name in needs and name in kinds)
 
 
-def _filled(made: Sweep, asked: Sequence[Asked], whole: Combined, faults: Faults) -> Sweep:
+def _filled(made: Sweep, asked: Sequence[Asked], whole: Combined, budget: Budget, faults: Faults) -> Sweep:
     """Return a sweep with its points, unless they cannot be made."""
     base: Keys = ("sweeps", made.name) if made.name else ("parameters",)
+    cost = sweep.cost(whole.parameters, whole.derive, made)
+    if not budget.compute(cost):
+        fault = f"conditions, derived columns and samples take about {cost:,} operations, and may {MAX_OPERATIONS:,}"
+        faults.key(base, fault, "take fewer points; of the operations powers, `exp` and `log` cost most")
+        raise faults.all()
     try:
         size = sweep.size(whole.parameters, whole.derive, made)
         if size > MAX_POINTS:

@@ -79,7 +79,7 @@ def cross(part: Part) -> Axis:
     for index, group in enumerate(part.groups):
         codes = rows.codes((index,))
         values += [Coded(column, codes) for column in group.values]
-    values += [rows.derived(name) for name in part.derived]
+    values += rows.derived()
     names = (*(name for group in part.groups for name in group.names), *part.derived)
     return Axis(names=names, values=tuple(values), turns=rows.count)
 
@@ -93,55 +93,64 @@ class _Rows:
         self.count = math.prod(self.sizes)
         self.kept: bytes | None = None  # of each row, whether it is; nothing: all are
         for names in dict.fromkeys(tuple(sorted(name for name, _ in partial)) for partial in part.exclude):
-            self._keep(self._used(names), self._not_excluded(names))
+            self._keep(used(part, names), self._not_excluded(names))
         if part.where:
-            used = self._used(self._reads(part.where.names))
-            self._keep(used, self._where(part.where, used))
+            groups = used(part, part.where.names)
+            self._keep(groups, self._where(part.where, groups))
 
-    def codes(self, used: tuple[int, ...]) -> array[int]:
+    def codes(self, groups: tuple[int, ...]) -> array[int]:
         """Return, for each row that is kept, its place among the combinations of some groups."""
         places = array("I", [0])
         stride = 1
         for index in reversed(range(len(self.sizes))):
             size = self.sizes[index]
-            if index in used:
+            if index in groups:
                 places = array("I", [turn * stride + place for turn in range(size) for place in places])
                 stride *= size
             else:
                 places *= size
         return places if self.kept is None else array("I", itertools.compress(places, self.kept))
 
-    def derived(self, name: str) -> Coded:
-        """Return a derived column; it is computed where a row that is kept has need of it."""
-        used = self._used(self._reads([name]))
-        codes = self.codes(used)
-        columns = self._columns([name])
-        values: list[Value | None] = []
-        for needed, row in self._needed(used, codes):
-            if needed:
-                self._derive(columns, row)
-            values.append(row[name] if needed else None)
-        return Coded(values, codes)
+    def derived(self) -> list[Coded]:
+        """Return the derived columns; they are computed where a row that is kept has need of them.
 
-    def _keep(self, used: tuple[int, ...], table: bytes) -> None:
+        Those that read the same groups are computed together.
+        """
+        alike: dict[tuple[int, ...], list[str]] = {}
+        for name in self.part.derived:
+            alike.setdefault(used(self.part, [name]), []).append(name)
+        found: dict[str, Coded] = {}
+        for groups, names in alike.items():
+            codes = self.codes(groups)
+            columns = needs(self.part, names)
+            values: dict[str, list[Value | None]] = {name: [] for name in names}
+            for needed, row in self._needed(groups, codes):
+                if needed:
+                    self._derive(columns, row)
+                for name, column in values.items():
+                    column.append(row[name] if needed else None)
+            found |= {name: Coded(column, codes) for name, column in values.items()}
+        return [found[name] for name in self.part.derived]
+
+    def _keep(self, groups: tuple[int, ...], table: bytes) -> None:
         """Keep, of the rows that still are, those whose place in the table says so."""
         so_far, self.kept = self.kept, None
-        found = bytes(map(table.__getitem__, self.codes(used)))
+        found = bytes(map(table.__getitem__, self.codes(groups)))
         self.kept = found if so_far is None else bytes(map(min, so_far, found))
         self.count = sum(self.kept)
 
     def _not_excluded(self, names: tuple[str, ...]) -> bytes:
         partials = [dict(partial) for partial in self.part.exclude if {name for name, _ in partial} == set(names)]
         refused = {tuple(partial[name] for name in names) for partial in partials}
-        rows = self._combinations(self._used(names))
+        rows = self._combinations(used(self.part, names))
         return bytes(tuple(row[name] for name in names) not in refused for row in rows)
 
-    def _where(self, where: Expression, used: tuple[int, ...]) -> bytes:
+    def _where(self, where: Expression, groups: tuple[int, ...]) -> bytes:
         # Only what `where` reads is computed before it: it may keep away points at which all else has no value, as
         # `exclude` may keep away those at which it has none itself.
-        columns = self._columns(where.names)
+        columns = needs(self.part, where.names)
         found = bytearray()
-        for needed, row in self._needed(used, self.codes(used)):
+        for needed, row in self._needed(groups, self.codes(groups)):
             if needed:
                 self._derive(columns, row)
             found.append(needed and bool(computed("where", "", where, row)))
@@ -151,38 +160,55 @@ class _Rows:
         for name in columns:
             row[name] = computed("derive", name, self.part.expressions[name], row)
 
-    def _needed(self, used: tuple[int, ...], codes: array[int]) -> Iterator[tuple[int, Row]]:
+    def _needed(self, groups: tuple[int, ...], codes: array[int]) -> Iterator[tuple[int, Row]]:
         """Yield, for each combination of some groups, whether a row that is kept has it, and its values."""
-        needed = bytearray(math.prod(self.sizes[index] for index in used))
+        needed = bytearray(math.prod(self.sizes[index] for index in groups))
         for code in codes:
             needed[code] = True
-        return zip(needed, self._combinations(used), strict=True)
+        return zip(needed, self._combinations(groups), strict=True)
 
-    def _columns(self, names: Sequence[str]) -> list[str]:
-        """Return the derived columns among these and all those they read, in an order in which they can be computed."""
-        found: set[str] = set()
-        todo = list(names)
-        while todo:
-            name = todo.pop()
-            if name in self.part.expressions and name not in found:
-                found.add(name)
-                todo += self.part.expressions[name].names
-        return [name for name in self.part.expressions if name in found]
-
-    def _reads(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Return the parameters that columns come from."""
-        return tuple(sorted({origin for name in names for origin in self.part.origins[name]}))
-
-    def _used(self, names: Sequence[str]) -> tuple[int, ...]:
-        """Return the groups that these parameters are in."""
-        return tuple(index for index, group in enumerate(self.part.groups) if set(group.names) & set(names))
-
-    def _combinations(self, used: tuple[int, ...]) -> Iterator[Row]:
+    def _combinations(self, groups: tuple[int, ...]) -> Iterator[Row]:
         """Yield the values of each combination of some groups, in order."""
-        held = [self.part.groups[index] for index in used]
+        held = [self.part.groups[index] for index in groups]
         names = [name for group in held for name in group.names]
         for combination in itertools.product(*(zip(*group.values, strict=True) for group in held)):
             yield dict(zip(names, itertools.chain.from_iterable(combination), strict=True))
+
+
+def used(part: Part, names: Sequence[str]) -> tuple[int, ...]:
+    """Return the groups of a part that columns come from."""
+    origins = {origin for name in names for origin in part.origins[name]}
+    return tuple(index for index, group in enumerate(part.groups) if not origins.isdisjoint(group.names))
+
+
+def needs(part: Part, names: Sequence[str]) -> list[str]:
+    """Return the derived columns among these and all those they read, in an order in which they can be computed."""
+    found: set[str] = set()
+    todo = list(names)
+    while todo:
+        name = todo.pop()
+        if name in part.expressions and name not in found:
+            found.add(name)
+            todo += part.expressions[name].names
+    return [name for name in part.expressions if name in found]
+
+
+def cost(part: Part) -> int:
+    """Return about how many operations `cross` takes."""
+    sizes = [len(group) for group in part.groups]
+    alike: dict[tuple[int, ...], set[str]] = {}
+    for name in part.derived:
+        alike.setdefault(used(part, [name]), set()).update(needs(part, [name]))
+    spent = sum(
+        math.prod(sizes[index] for index in groups) * sum(part.expressions[name].cost for name in names)
+        for groups, names in alike.items()
+    )
+    if part.where:
+        each = part.where.cost + sum(part.expressions[name].cost for name in needs(part, part.where.names))
+        spent += math.prod(sizes[index] for index in used(part, part.where.names)) * each
+    excluded = len({tuple(sorted(name for name, _ in partial)) for partial in part.exclude})
+    columns = len(alike) + len(part.groups) if spent or excluded else 0
+    return spent + math.prod(sizes) * (excluded + columns)
 
 
 def computed(use: str, name: str, one: Expression, row: Row) -> Value | None:

@@ -5,26 +5,40 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-from typing import TYPE_CHECKING
+from array import array
+from typing import TYPE_CHECKING, Any
 
 from sciflow.workflow import exact, sequences
+from sciflow.workflow.budget import DRAWN, EXACT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from sciflow.workflow.spec import Draw, Parameter, Sample, Value
+    from sciflow.workflow.spec import Draw, Kind, Parameter, Sample, Value
 
 FORMS = ("uniform", "loguniform", "normal", "integer", "choice")
 
 
-def values(drawn: Sequence[Parameter], sample: Sample) -> list[list[Value]]:
+def cost(one: Parameter) -> int:
+    """Return about how many operations one value takes."""
+    form = one.draw.form if one.draw else ""
+    return DRAWN + {"loguniform": EXACT, "normal": EXACT // 4}.get(form, 0)  # a normal's tails alone want a logarithm
+
+
+def values(drawn: Sequence[Parameter], sample: Sample) -> list[Sequence[Value]]:
     """Return, for each drawn parameter, one value a point: `sample.points` of them."""
     units = sequences.unit(sample.method, sample.points, sample.seed, [one.name for one in drawn])
     return [
-        list(map(_quantile(one.draw, one.values), numbers))
+        _packed(one.kind, map(_quantile(one.draw, one.values), numbers))
         for one, numbers in zip(drawn, units, strict=True)
         if one.draw is not None
     ]
+
+
+def _packed(kind: Kind, made: Iterator[Any]) -> Sequence[Value]:
+    """Hold a column in as little room as it takes."""
+    typecodes = {"int": "q", "float": "d"}
+    return array(typecodes[kind], made) if kind in typecodes else list(made)
 
 
 def _quantile(draw: Draw, choices: Sequence[Value]) -> Callable[[float], Value]:

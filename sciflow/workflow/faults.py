@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from sciflow.errors import Fault
+from sciflow.errors import Fault, WorkflowError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 SHOWN = 60  # characters of a foreign text that a message repeats
 LISTED = 16  # names that a hint lists
+MOST = 100  # faults that are told at once; nobody mends more before looking again
 COMPARED = 1_000  # names among which a likeness is looked for: each costs a comparison
 
 
@@ -53,7 +55,7 @@ def likely(name: str, known: Iterable[str], *, what: str) -> str:
 
 
 class Faults:
-    """The faults of one file.
+    """The faults of one file. The one after MOST of them ends the reading: it raises WorkflowError.
 
     A path of keys and indices says where; what has no place of its own is told at its owner's.
     """
@@ -88,6 +90,14 @@ class Faults:
         """Say whether a fault was found at this path or below it."""
         return any(where[: len(path)] == path for where, _ in self.found)
 
+    def all(self) -> WorkflowError:
+        """Return the faults as one error, which says so if there may be more."""
+        found = list(self.found.values())
+        if len(found) >= MOST:
+            last = max(found)
+            found.append(dataclasses.replace(last, text="there may be more faults: these are enough for once", hint=""))
+        return WorkflowError(found)
+
     def _plain(self, path: Keys) -> bool:
         """Say whether a text stands in the file letter by letter: no escape, no line break."""
         value = self.written(path)
@@ -104,6 +114,8 @@ class Faults:
 
     def _add(self, path: Keys, place: tuple[int, int], text: str, hint: str) -> None:
         line, column = place
+        if len(self.found) >= MOST:
+            raise self.all()
         self.found.setdefault((path, text), Fault(file=self.file, line=line, column=column, text=text, hint=hint))
 
 

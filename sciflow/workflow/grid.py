@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from sciflow.workflow import draw
+from sciflow.workflow import crossing, draw
 from sciflow.workflow.axes import MAX_POINTS
 from sciflow.workflow.crossing import Group, Part, PointError, Row, computed, cross
 from sciflow.workflow.points import Axis, Column, Point, packed
@@ -20,18 +20,21 @@ __all__ = ["Grid", "Group", "PointError", "axes", "groups", "size", "together"]
 
 Turns: TypeAlias = Callable[[Row], list[Point]]
 
+WALKED = 8  # what a row costs where conditions are asked, which is done twice: to count, and to make
+REMEMBERED = 10_000  # combinations whose turns are kept
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grid:
     """What a block asks for, read: parameters in the order of the file, and expressions by the name they belong to.
 
-    `derived` are in an order in which each follows what it reads; `conditions` are those of parameters. `drawn` are all
-    that the block draws: what an included point fixes of them leaves the numbers of the others as they are.
+    `derived` are in an order in which each follows what it reads; `conditions` are those of parameters. What is
+    `fixed`, by an included point, stands still; all else turns as it did, at its place and with the same numbers drawn.
     """
 
     columns: Mapping[str, Column]
     parameters: tuple[Parameter, ...]
-    drawn: tuple[Parameter, ...]
+    fixed: Mapping[str, Value]
     block: Block
     derived: Mapping[str, Expression]
     conditions: Mapping[str, Expression]
@@ -53,12 +56,31 @@ def groups(grid: Grid) -> tuple[Group, ...]:
     by_name = {one.name: one for one in grid.parameters}
     found = []
     for names in together(grid.parameters, grid.block.zip):
-        if grid.block.sample and by_name[names[0]].draw:
-            made = zip(grid.drawn, draw.values(grid.drawn, grid.block.sample), strict=True)
-            found.append(Group(names=names, values=_once([values for one, values in made if one.name in names])))
+        mine = [by_name[name] for name in names]
+        if _still(names, grid):
+            columns: list[Sequence[Value]] = [(grid.fixed[name],) for name in names]
+        elif grid.block.sample and mine[0].draw:
+            columns = list(draw.values(mine, grid.block.sample))
         else:
-            found.append(Group(names=names, values=tuple(by_name[name].values for name in names)))
+            columns = [one.values for one in mine]
+        columns = [
+            (grid.fixed[name],) * len(column) if name in grid.fixed else column
+            for name, column in zip(names, columns, strict=True)
+        ]
+        found.append(Group(names=names, values=_once(columns)))
     return tuple(found)
+
+
+def _still(names: Sequence[str], grid: Grid) -> bool:
+    return all(name in grid.fixed for name in names)
+
+
+def _turning(names: Sequence[str], grid: Grid) -> int:
+    """Return how often parameters turn, rows that stand twice and conditions not looked at."""
+    if _still(names, grid):
+        return 1
+    first = next(one for one in grid.parameters if one.name == names[0])
+    return grid.block.sample.points if grid.block.sample and first.draw else len(first.values)
 
 
 def _once(columns: Sequence[Sequence[Value]]) -> tuple[Sequence[Value], ...]:
@@ -74,12 +96,10 @@ def size(grid: Grid) -> int:
 
     Only parameters that a condition reads are turned for it. Raises PointError where a condition has no value.
     """
-    by_name = {one.name: one for one in grid.parameters}
-    drawn = grid.block.sample.points if grid.block.sample else 0
     found = 1
     for names in together(grid.parameters, grid.block.zip):
         if not any(name in grid.conditions for name in names):
-            found *= drawn if by_name[names[0]].draw else len(by_name[names[0]].values)
+            found *= _turning(names, grid)
     if found > MAX_POINTS or not grid.conditions:
         return found
     turning = groups(grid)
@@ -88,11 +108,33 @@ def size(grid: Grid) -> int:
     others = math.prod(len(one) for one in turning if one not in walked)
     turns = _turns(walked[-1], grid)  # the last one's need only be counted
     found = 0
-    for row in _walk([(one.names, _turns(one, grid)) for one in walked[:-1]], {}):
+    for row in _walk([(one.names, _turns(one, grid)) for one in walked[:-1]]):
         found += others * len(turns(row))
         if found > MAX_POINTS:
             break
     return found
+
+
+def cost(grid: Grid) -> int:
+    """Return about how many operations the axes take, if there are not too many points."""
+    sample = grid.block.sample
+    drawn = [one for one in grid.parameters if one.draw]
+    spent = len(grid.parameters) + (sample.points * sum(map(draw.cost, drawn)) if sample else 0)
+    turning = [
+        Group(names=names, values=(range(_turning(names, grid)),) * len(names))
+        for names in together(grid.parameters, grid.block.zip)
+    ]
+    if math.prod(len(one) for one in turning if not _conditional(one, grid)) > MAX_POINTS:
+        return spent  # it is refused for that
+    settled = []
+    for first, after in _spans(turning, [{name, *one.names} for name, one in grid.conditions.items()]):
+        held = turning[first:after]
+        names = tuple(name for group in held for name in group.names)
+        rows = min(math.prod(map(len, held)), MAX_POINTS)
+        asked = [grid.conditions[name] for name in names if name in grid.conditions]
+        spent += WALKED * rows * (len(names) + sum(one.cost for one in asked)) if asked else 0
+        settled.append(Group(names=names, values=(range(rows),) * len(names)))
+    return spent + sum(crossing.cost(part) for part in _parts(settled, grid))
 
 
 def axes(grid: Grid) -> tuple[Axis, ...]:
@@ -114,7 +156,7 @@ def _settled(turning: Sequence[Group], grid: Grid) -> tuple[Group, ...]:
             found.append(held[0])
             continue
         names = tuple(name for one in held for name in one.names)
-        rows = _walk([(one.names, _turns(one, grid)) for one in held], {})
+        rows = _walk([(one.names, _turns(one, grid)) for one in held])
         axis = packed([grid.columns[name] for name in names], (tuple([row[name] for name in names]) for row in rows))
         found.append(Group(names=names, values=axis.values))
     return tuple(found)
@@ -168,15 +210,22 @@ def _spans(turning: Sequence[Group], held: Sequence[set[str] | frozenset[str]]) 
     return spans
 
 
-def _walk(turning: Sequence[tuple[Sequence[str], Turns]], row: Row) -> Iterator[Row]:
+def _walk(turning: Sequence[tuple[Sequence[str], Turns]]) -> Iterator[Row]:
     """Yield a row for each combination, the last group turning fastest; the row is used again for the next one."""
+    row: Row = {}
+    open_at = [iter(turns(row)) for _, turns in turning[:1]]
     if not turning:
         yield row
-        return
-    (names, turns), *rest = turning
-    for turn in turns(row):
-        row.update(zip(names, turn, strict=True))
-        yield from _walk(rest, row)
+    while open_at:  # without recursion, as groups may be many
+        turn = next(open_at[-1], None)
+        if turn is None:
+            open_at.pop()
+            continue
+        row.update(zip(turning[len(open_at) - 1][0], turn, strict=True))
+        if len(open_at) == len(turning):
+            yield row
+        else:
+            open_at.append(iter(turning[len(open_at)][1](row)))
 
 
 def _turns(group: Group, grid: Grid) -> Turns:
@@ -196,9 +245,12 @@ def _turns(group: Group, grid: Grid) -> Turns:
             name for name, one in asked.items() if name not in inside and not computed("when", name, one, row)
         )
         key = gone, tuple(row[name] for name in outside)
-        if key not in known:
-            known[key] = list(dict.fromkeys(_met(group.names, turn, inside, gone, row) for turn in turns))
-        return known[key]
+        found = known.get(key)
+        if found is None:
+            found = list(dict.fromkeys(_met(group.names, turn, inside, gone, row) for turn in turns))
+            if len(known) < REMEMBERED:
+                known[key] = found
+        return found
 
     return turns_at
 

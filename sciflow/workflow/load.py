@@ -110,7 +110,7 @@ def _build(text: str, document: Document, file: Path, parquet: Parquet | None) -
         source=Source(file=file, text=text, places={**document.values, **document.keys}),
     )
     if faults.found:
-        raise WorkflowError(list(faults.found.values()))
+        raise faults.all()
     return workflow
 
 

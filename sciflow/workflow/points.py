@@ -27,13 +27,17 @@ Point: TypeAlias = "tuple[Value | None, ...]"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """A column of the table of points; in an `optional` one some points have no value."""
+    """A column of the table of points; in an `optional` one some points have no value.
+
+    One that `repeats` only numbers points that are otherwise the same.
+    """
 
     name: str
     kind: Kind
     unit: str = ""
     derived: bool = False
     optional: bool = False
+    repeats: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sciflow.workflow import axes, draw, tabular
+from sciflow.workflow.budget import MAX_VALUES, Budget
 from sciflow.workflow.faults import Faults, inside, likely, shown
 from sciflow.workflow.spec import Draw, Keys, Kind, Parameter, Value
 
@@ -31,6 +32,7 @@ class Tables:
 
     folder: Path
     parquet: tabular.Parquet | None = None
+    budget: Budget = field(default_factory=Budget)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +60,10 @@ def parameters(table: dict[str, Any], base: Keys, faults: Faults, tables: Tables
         else:
             one = _one(name, entry, path, faults, tables) if free(name, path, faults) else None
             several = [one] if one else []
+        if not tables.budget.hold(sum(len(one.values) for one in several)):
+            fault = f"the parameters of this file have more than {MAX_VALUES:,} values up to here"
+            faults.key(path, fault, "take fewer values, or compute some of them under `derive`")
+            raise faults.all()
         for one in several:
             if one.name in paths:
                 faults.key(path, f"the parameter `{one.name}` is made twice", "give one of the two another name")
@@ -104,8 +110,8 @@ def _one(name: str, entry: dict[str, Any], path: Keys, faults: Faults, tables: T
         return None  # what is wrong with it has been told
     unit, when = entry.get("unit", ""), entry.get("when", "")
     if form == "from":
-        cells = _cells(entry, path, faults, tables)
         column = entry.get("column", name)
+        cells = _cells([column], entry, path, faults, tables)
         if cells is None or not _has(column, cells, entry, (*path, "column"), faults):
             return None
         return _listed(name, cells[column], entry, path, faults)
@@ -119,7 +125,7 @@ def _one(name: str, entry: dict[str, Any], path: Keys, faults: Faults, tables: T
         at = at if error.index is None else (*at, error.index)
         faults.value(at, f"parameter `{shown(name)}`: {error.text}", error.hint)
         return None
-    return Parameter(name=name, kind=kind, values=values, unit=unit, when=when)
+    return Parameter(name=name, kind=kind, values=values, unit=unit, when=when, repeats=form == "replicates")
 
 
 def _form(entry: dict[str, Any]) -> str:
@@ -160,8 +166,6 @@ def _drawn(name: str, form: str, entry: dict[str, Any]) -> Parameter:
     if form == "normal":
         if second <= 0:
             raise axes.AxisError(f"its standard deviation is {second}", "write one above 0", index=1)
-        if not math.isfinite(abs(first) + draw.FURTHEST * float(second)):
-            raise axes.AxisError("some of its values are too large for a number", "write smaller ones")
     elif first >= second:
         raise axes.AxisError(f"it reaches from {first} to {second}", "write the lower end first", index=1)
     if form == "loguniform" and first <= 0:
@@ -173,12 +177,9 @@ def _drawn(name: str, form: str, entry: dict[str, Any]) -> Parameter:
             name=name, kind="int", unit=unit, when=when, draw=Draw(form="integer", numbers=(first, second))
         )
     numbers = (float(first), float(second))
-    if not math.isfinite(abs(numbers[0]) + SPREAD * abs(numbers[1])):
+    if not math.isfinite(abs(numbers[0]) + draw.FURTHEST * abs(numbers[1])):
         raise axes.AxisError("its values may be too large for a number", "bring them closer to 0")
     return Parameter(name=name, kind="float", unit=unit, when=when, draw=Draw(form=form, numbers=numbers))  # type: ignore[arg-type]  # one of FORMS
-
-
-SPREAD = 9  # standard deviations that no draw of 53 bits leaves
 
 
 def _weights(written: Sequence[float], count: int) -> tuple[float, ...]:
@@ -203,7 +204,7 @@ def _columns(name: str, entry: dict[str, Any], path: Keys, faults: Faults, table
     for key in ("column", "unit"):
         if key in entry:
             faults.key((*path, key), f"`{key}` is said of one column, and `{shown(name)}` is several", "leave it out")
-    cells = _cells(entry, path, faults, tables)
+    cells = _cells(entry["columns"], entry, path, faults, tables)
     found = []
     for index, column in enumerate(dict.fromkeys(entry["columns"]) if cells is not None else ()):
         at = (*path, "columns", index)
@@ -220,12 +221,14 @@ def _fits(name: str, path: Keys, faults: Faults) -> bool:
     return free(name, path, faults)
 
 
-def _cells(entry: dict[str, Any], path: Keys, faults: Faults, tables: Tables) -> dict[str, list[Any]] | None:
+def _cells(
+    wanted: Sequence[str], entry: dict[str, Any], path: Keys, faults: Faults, tables: Tables
+) -> dict[str, list[Any]] | None:
     at = (*path, "from")
     if not inside(entry["from"], at, "this file", faults, folder="the workflow's folder"):
         return None
     try:
-        return tabular.read(tables.folder / entry["from"], tables.parquet)
+        return tabular.read(tables.folder / entry["from"], tables.parquet, wanted)
     except tabular.TabularError as error:
         faults.value(at, f"`{shown(entry['from'])}`: {error.text}", error.hint)
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sciflow.errors import Fault, WorkflowError
@@ -14,7 +15,7 @@ from sciflow.workflow.points import Axis, Column, Point, Points, packed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sciflow.workflow.spec import Block, Derived, Parameter, Partial, Sweep, Workflow
+    from sciflow.workflow.spec import Block, Derived, Kind, Parameter, Sweep, Workflow
 
 __all__ = ["Axis", "Column", "Point", "PointError", "Points", "columns", "make", "points", "size"]
 
@@ -29,7 +30,9 @@ def columns(parameters: Sequence[Parameter], derive: Sequence[Derived]) -> tuple
 
 def _columns(parameters: Sequence[Parameter], derive: Sequence[Derived], optional: set[str]) -> tuple[Column, ...]:
     plain = {
-        one.name: Column(name=one.name, kind=one.kind, unit=one.unit, optional=one.name in optional)
+        one.name: Column(
+            name=one.name, kind=one.kind, unit=one.unit, optional=one.name in optional, repeats=one.repeats
+        )
         for one in parameters
     }
     for name, made in _derived(parameters, derive, optional).items():
@@ -41,6 +44,11 @@ def _columns(parameters: Sequence[Parameter], derive: Sequence[Derived], optiona
 def size(parameters: Sequence[Parameter], derive: Sequence[Derived], sweep: Sweep) -> int:
     """Return how many points there are before any are left out; where they are more than may be, a number that is."""
     return sum(grid.size(one) for one in _grids(parameters, derive, sweep))
+
+
+def cost(parameters: Sequence[Parameter], derive: Sequence[Derived], sweep: Sweep) -> int:
+    """Return about how many operations `size` and `make` take, if there are not too many points."""
+    return sum(grid.cost(one) for one in _grids(parameters, derive, sweep))
 
 
 def make(parameters: Sequence[Parameter], derive: Sequence[Derived], sweep: Sweep) -> Points:
@@ -88,15 +96,13 @@ def _grids(parameters: Sequence[Parameter], derive: Sequence[Derived], sweep: Sw
     for block in sweep.blocks:
         where = expression.parse(block.where, kinds, optional) if block.where else None
         theirs = effective(parameters, block)
-        for chosen, one, kept in [
-            (theirs, block, where),
-            *((*_included(theirs, block, partial), None) for partial in block.include),
-        ]:
-            conditions = {each.name: expression.parse(each.when, kinds, optional) for each in chosen if each.when}
+        conditions = {each.name: expression.parse(each.when, kinds, optional) for each in theirs if each.when}
+        bare = dataclasses.replace(block, exclude=())
+        for one, fixed, kept in [(block, {}, where), *((bare, dict(partial), None) for partial in block.include)]:
             yield Grid(
                 columns=known,
-                parameters=chosen,
-                drawn=tuple(each for each in theirs if each.draw),
+                parameters=theirs,
+                fixed=fixed,
                 block=one,
                 derived=derived,
                 conditions=conditions,
@@ -115,26 +121,23 @@ def effective(parameters: Sequence[Parameter], block: Block) -> tuple[Parameter,
     return tuple(instead.get(one.name, one) for one in parameters)
 
 
-def _included(parameters: Sequence[Parameter], block: Block, partial: Partial) -> tuple[tuple[Parameter, ...], Block]:
-    """Return the block that an included partial point is: what it names stands still, the others turn as they did."""
-    fixed = dict(partial)
-    kept = [tuple(name for name in group if name not in fixed) for group in block.zip]
-    return (
-        tuple(
-            dataclasses.replace(one, values=(fixed[one.name],), draw=None) if one.name in fixed else one
-            for one in parameters
-        ),
-        dataclasses.replace(block, zip=tuple(group for group in kept if group), where="", exclude=(), include=()),
-    )
-
-
 def _derived(
     parameters: Sequence[Parameter], derive: Sequence[Derived], absent: set[str]
 ) -> dict[str, expression.Expression]:
     """Return the expressions of the derived columns, each after those it reads. Raises expression.ExpressionError."""
-    texts = {one.name: one.expression for one in derive}
-    kinds = {one.name: one.kind for one in parameters}
-    optional = set(absent)
+    return _parsed(
+        tuple((one.name, one.expression) for one in derive),
+        tuple((one.name, one.kind) for one in parameters),
+        frozenset(absent),
+    )
+
+
+@lru_cache(maxsize=8)
+def _parsed(
+    derive: tuple[tuple[str, str], ...], parameters: tuple[tuple[str, Kind], ...], conditional: frozenset[str]
+) -> dict[str, expression.Expression]:
+    """Parse derived columns once: they are asked for in each block, and may be a thousand."""
+    texts, kinds, optional = dict(derive), dict(parameters), set(conditional)
     made = {}
     for name in order({name: expression.names(text) for name, text in texts.items()})[0]:
         made[name] = expression.parse(texts[name], kinds, optional)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TextIO, TypeAlias
 
 from sciflow.workflow.axes import MAX_POINTS
+from sciflow.workflow.budget import MAX_VALUES
 from sciflow.workflow.faults import shown
 
-MAX_BYTES = 1 << 28
+MAX_BYTES = 1 << 26
+MAX_LINE = 1_000_000
 WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 TRUTHS = {"true": True, "false": False, "True": True, "False": False}
@@ -30,13 +33,15 @@ class TabularError(ValueError):
         self.text, self.hint = text, hint
 
 
-def read(file: Path, parquet: Parquet | None = None) -> dict[str, list[Any]]:
-    """Return {column: its cells}, in the order of the file. Raises TabularError.
+def read(file: Path, parquet: Parquet | None = None, wanted: Collection[str] | None = None) -> dict[str, list[Any]]:
+    """Return {column: its cells}, in the order of the file; of a CSV, cells of columns not wanted are left out.
+
+    Raises TabularError.
 
     The cells of a CSV's column are numbers or truths where all of them can be, else texts.
     """
     try:
-        return _read(file, parquet)
+        return _read(file, parquet, wanted)
     except FileNotFoundError:
         raise TabularError("there is no such file", "paths are relative to the workflow's folder") from None
     except OSError as error:
@@ -49,28 +54,39 @@ def read(file: Path, parquet: Parquet | None = None) -> dict[str, list[Any]]:
         raise TabularError(f"it cannot be read: {shown(error)}") from None
 
 
-def _read(file: Path, parquet: Parquet | None) -> dict[str, list[Any]]:
+def _read(file: Path, parquet: Parquet | None, wanted: Collection[str] | None) -> dict[str, list[Any]]:
     if file.stat().st_size > MAX_BYTES:
-        raise TabularError(f"it has more than {MAX_BYTES >> 20} MiB")
+        raise TabularError(f"it has more than {MAX_BYTES >> 20} MiB", "take out the columns that nothing uses")
     if file.suffix == ".parquet":
         if parquet is None:
             raise TabularError("parquet files are not read here", "write it as CSV")
         return {name: list(cells) for name, cells in parquet(file).items()}
     with file.open(encoding="utf-8-sig", newline="") as stream:
-        return _csv(stream)
+        return _csv(stream, wanted)
 
 
-def _csv(stream: Any) -> dict[str, list[Any]]:
-    rows = csv.reader(stream, strict=True, skipinitialspace=True)
+def _csv(stream: TextIO, wanted: Collection[str] | None) -> dict[str, list[Any]]:
+    rows = csv.reader(_lines(stream), strict=True, skipinitialspace=True)
     try:
-        return _columns(rows)
+        return _columns(rows, wanted)
     except csv.Error as error:
         said = "a quotation mark is never closed" if "end of data" in str(error) else f"`{shown(error)}`"
         hint = "quotation marks stand around whole cells, and twice for one inside"
         raise TabularError(f"line {rows.line_num:,} cannot be read: {said}", hint) from None
 
 
-def _columns(rows: Any) -> dict[str, list[Any]]:
+def _lines(stream: TextIO) -> Iterator[str]:
+    """Yield lines; one that would fill the memory is refused before it does."""
+    for number in itertools.count(1):
+        line = stream.readline(MAX_LINE + 1)
+        if len(line) > MAX_LINE:
+            raise TabularError(f"line {number:,} has more than {MAX_LINE:,} characters")
+        if not line:
+            return
+        yield line
+
+
+def _columns(rows: Any, wanted: Collection[str] | None) -> dict[str, list[Any]]:
     head: list[str] = next(rows, [])
     if not head:
         raise TabularError("its first line is empty", "write a line of names first")
@@ -78,7 +94,8 @@ def _columns(rows: Any) -> dict[str, list[Any]]:
         raise TabularError(f"its columns are parted by `{shown(other)}`", "save it with commas between them")
     if len(set(head)) < len(head) or not all(head):
         raise TabularError("its first line does not name each column, once", "write a line of names first")
-    cells: list[list[str]] = [[] for _ in head]
+    cells: dict[str, list[str]] = {name: [] for name in head}
+    kept = [(place, cells[name]) for place, name in enumerate(head) if wanted is None or name in wanted]
     for count, row in enumerate(rows, 1):
         if not row:
             continue
@@ -87,9 +104,11 @@ def _columns(rows: Any) -> dict[str, list[Any]]:
             raise TabularError(fault, "quote a cell that holds a comma; fractions have a point")
         if count > MAX_POINTS:
             raise TabularError(f"it has more than {MAX_POINTS:,} rows")
-        for column, cell in zip(cells, row, strict=True):
-            column.append(cell)
-    return {name: _typed(column) for name, column in zip(head, cells, strict=True)}
+        for place, column in kept:
+            column.append(row[place])
+        if count * len(kept) > MAX_VALUES:
+            raise TabularError(f"its {len(kept):,} columns hold more than {MAX_VALUES:,} values", "take fewer of them")
+    return {name: _typed(column) for name, column in cells.items()}
 
 
 def _typed(cells: list[str]) -> list[Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sciflow.workflow.arithmetic import OPERATORS
 from sciflow.workflow.faults import shown
 
+MAX_INTEGER = 2**63 - 1
 MAX_LENGTH = 1_000
 MAX_OPERATIONS = 100  # each is a call within a call when a value is computed
 
@@ -21,6 +22,7 @@ TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
+ESCAPES = {"\\": "\\", "'": "'", '"': '"', "n": "\n", "t": "\t"}
 FOREIGN = {"=": "write `==`", "&": "write `and`", "|": "write `or`", "!": "write `not`, or `!=`", "^": "write `**`"}
 FOREIGN |= dict.fromkeys("${}", "a column stands here by its name alone") | {".": "nothing is reached by a dot"}
 
@@ -66,3 +68,28 @@ def split(text: str) -> list[Token]:
             operations[MAX_OPERATIONS].column, fault, "name a part of it under `derive`, or write a list after `in`"
         )
     return [*tokens, Token("end", "", len(text) + 1)]
+
+
+def number(token: Token) -> float:
+    """Return the number that a token writes. Raises ExpressionError where there is none."""
+    if token.text.isdigit():
+        whole = int(token.text)
+        if whole > MAX_INTEGER:
+            raise ExpressionError(token.column, "a whole number beyond 64 bits", "write it with an exponent: 1e30")
+        return whole
+    fraction = float(token.text)
+    if fraction - fraction != 0:  # inf
+        raise ExpressionError(token.column, "a number too large to be one")
+    return fraction
+
+
+def text(token: Token) -> str:
+    """Return the text that a token writes in quotes. Raises ExpressionError for an escape that is none."""
+
+    def unescaped(match: re.Match[str]) -> str:
+        if match[1] not in ESCAPES:
+            column = token.column + 1 + match.start()
+            raise ExpressionError(column, f"`\\{shown(match[1])}` is not an escape", "write `\\\\` for `\\`")
+        return ESCAPES[match[1]]
+
+    return re.sub(r"\\(.)", unescaped, token.text[1:-1])

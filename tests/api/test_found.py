@@ -1,5 +1,7 @@
 """What a run has brought: the best point, one number, what failed, a chart; and each question it cannot answer."""
 
+import sys
+
 import pytest
 
 import sciflow
@@ -64,8 +66,6 @@ AGAIN = 'import json\njson.dump({"flat": 2.5}, open("metrics.json", "w"))\n'
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
     """Run a study of 9 points, one of which fails and three of which have no score."""
-    import sys
-
     folder = tmp_path_factory.mktemp("sized")
     (folder / "workflow.toml").write_text(FILE.format(python=sys.executable))
     (folder / "t.py").write_text(CODE)
@@ -263,3 +263,40 @@ def test_a_run_without_records_has_no_results(tmp_path):
 
 def test_nothing_ran_degraded_where_all_was_there(ran):
     assert ran.degraded == {}
+
+
+REPEATED = (
+    FILE.replace('kernel = ["rbf"]', 'kernel = ["rbf"]\nrepeat = {{ replicates = 2 }}')
+    .replace('"{{kernel}}"]', '"{{kernel}}", "{{repeat}}"]')
+    .replace("rate = [0.25, 0.5, 1.0]", "rate = [0.25]")
+)
+REPEATING = """\
+import json, sys
+size, repeat = int(sys.argv[1]), int(sys.argv[4])
+with open("metrics.json", "w") as target:
+    json.dump({"score": size + 3 * repeat if size < 3 else 4}, target)
+"""
+
+
+@pytest.fixture(scope="module")
+def repeated(tmp_path_factory):
+    """Scores 1 and 4, 2 and 5, 4 and 4: their means are 2.5, 3.5 and 4."""
+    folder = tmp_path_factory.mktemp("repeated")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+        (folder / "workflow.toml").write_text(REPEATED.format(python=sys.executable))
+        (folder / "t.py").write_text(REPEATING)
+        (folder / "again.py").write_text('open("metrics.json", "w").write("{}")\n')
+        return sciflow.Workflow.load(folder / "workflow.toml").compile().run(engine="host")
+
+
+def test_the_best_point_is_best_in_the_mean_of_its_replicates(repeated):
+    assert repeated.find_optimal_parameters("score") == {"size": 3, "rate": 0.25, "kernel": "rbf"}
+
+
+def test_a_metric_of_a_point_is_the_mean_of_its_replicates(repeated):
+    assert repeated.get_metric({"size": 1, "rate": 0.25, "kernel": "rbf"}, "score") == 2.5
+
+
+def test_one_replicate_may_be_named(repeated):
+    assert repeated.get_metric({"size": 1, "rate": 0.25, "kernel": "rbf", "repeat": 1}, "score") == 4

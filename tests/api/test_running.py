@@ -1,4 +1,4 @@
-"""Bundles started and looked at by the api: run, logs, fetch, carry, submit."""
+"""Bundles started and looked at by the api: run, logs, submit."""
 
 import os
 import shutil
@@ -78,17 +78,6 @@ def test_a_step_without_a_record_is_refused_with_the_steps_there_are(ran, step):
     with pytest.raises(UsageError, match="has no record of a step") as caught:
         api.logs(ran, step)
     assert "train/0…3" in caught.value.hint
-
-
-def test_fetch_says_which_engine_is_ready(tmp_path):
-    assert api.fetch(small.compiled(tmp_path), engine="host") == "host"
-
-
-def test_carry_leaves_a_bundle_without_an_image_as_it_is(tmp_path):
-    bundle = small.compiled(tmp_path)
-    before = small.contents(bundle)
-    api.carry(bundle)
-    assert small.contents(bundle) == before
 
 
 @pytest.mark.skipif(shutil.which("sbatch") is not None, reason="Slurm is here: tests/live holds this verb to it")

@@ -245,8 +245,30 @@ def test_replay_of_a_strangers_bundle_ends_with_code_6(ran):
     assert (found.returncode, found.stdout) == (6, "")
 
 
-def test_fetch_says_which_engine_is_ready(ran, say):
+def test_fetch_says_which_engine_is_ready_where_there_is_nothing_to_carry(ran, say):
     assert last(say("fetch", ran, "--engine", "host")) == "ready for host"
+
+
+def test_fetch_makes_a_thin_bundle_fat_and_says_what_it_carries(tmp_path):
+    bundle = small.with_image(tmp_path)
+    found = small.sciflow("fetch", bundle, "--json")
+    (carried,) = json.loads(found.stdout)["carried"]
+    assert (carried["size"], carried["new"], carried["engines"][0]) == (100, True, "apptainer")
+    assert (bundle / "carried" / "sha256" / carried["digest"][7:]).is_file()
+    assert found.stderr.startswith(f"carrying {carried['digest']} for apptainer")
+
+
+def test_fetch_ends_with_the_bundle_that_is_fat_now(tmp_path):
+    bundle = small.with_image(tmp_path)
+    assert last(small.sciflow("fetch", bundle)) == str(bundle)
+
+
+def test_fetch_of_what_cannot_be_had_ends_with_code_3_and_says_where_it_was_looked_for(tmp_path):
+    bundle = small.with_image(tmp_path / "study")
+    found = small.sciflow("fetch", bundle, SCIFLOW_CACHE=tmp_path / "empty")
+    assert (found.returncode, found.stdout) == (3, "")
+    assert f"there is no `{bundle}/carried/sha256/" in found.stderr
+    assert f"no `{tmp_path}/empty/sha256/" in found.stderr
 
 
 def test_doctor_ends_with_what_works():

@@ -20,26 +20,40 @@ def places(folder, *, image):
     return {**found, **more, "image": image, "cache": names.cache(), "path": os.environ["PATH"]}
 
 
-def said(box, where, script, *, key="enter"):
-    """Run a shell script in the box with `hello` on stdin; return (exit code, output and errors)."""
-    words = [*boxes.filled(box[key], where), "/bin/sh", "-c", script]
+def said(box, where, script, *, key="enter", by=()):
+    """Run a shell script in the box with `hello` on stdin; return (exit code, output and errors).
+
+    `by` are words that run a command as another user.
+    """
+    words = [*by, *boxes.filled(box[key], where), "/bin/sh", "-c", script]
     found = subprocess.run(
         words, input="hello\n", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     return found.returncode, found.stdout
 
 
-def killed(box, where):
+def killed(box, where, *, by=()):
     """Enter, start a child in a session of its own, kill what was started; return whether a process is left behind."""
     # the sleep is told from others by a length that nothing else on the machine sleeps
     seconds = f"{10000 + os.getpid()}.{time.monotonic_ns() % 1000000}"
-    words = [*boxes.filled(box["enter"], where), "/bin/sh", "-c", f"setsid sleep {seconds} & echo up; sleep {seconds}"]
+    words = [
+        *by,
+        *boxes.filled(box["enter"], where),
+        "/bin/sh",
+        "-c",
+        f"setsid sleep {seconds} & echo up; sleep {seconds}",
+    ]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as entered:
-        assert entered.stdout.readline() == b"up\n"
-        assert _sleeping(seconds)
-        entered.kill()
+        try:
+            assert entered.stdout.readline() == b"up\n"
+            end = time.monotonic() + 10
+            while not _sleeping(seconds):  # `up` may be there before the sleep is
+                assert time.monotonic() < end
+                time.sleep(0.05)
+        finally:
+            entered.kill()
     if box["stop"]:
-        subprocess.run(boxes.filled(box["stop"], where), stdout=subprocess.DEVNULL, check=True)
+        subprocess.run([*by, *boxes.filled(box["stop"], where)], stdout=subprocess.DEVNULL, check=True)
     end = time.monotonic() + 10
     while _sleeping(seconds) and time.monotonic() < end:
         time.sleep(0.05)

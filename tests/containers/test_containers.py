@@ -14,6 +14,7 @@ def test_engines_are_tried_from_the_most_shut_to_the_host():
         "apptainer",
         "singularity",
         "docker",
+        "podman",
         "host",
     ]
 
@@ -23,12 +24,12 @@ def test_without_an_image_there_is_only_the_host():
 
 
 def test_an_engine_that_is_none_is_named_with_those_there_are():
-    with pytest.raises(UsageError, match=r"no engine `rocket`\n.*apptainer, singularity, docker, host"):
+    with pytest.raises(UsageError, match=r"no engine `rocket`\n.*apptainer, singularity, docker, podman, host"):
         containers.engine("rocket")
 
 
 def test_every_engine_is_probed():
-    assert [name for name, _ in containers.probes()] == ["apptainer", "singularity", "docker", "host"]
+    assert [name for name, _ in containers.probes()] == ["apptainer", "singularity", "docker", "podman", "host"]
 
 
 def test_a_pin_fits_the_reference_it_was_made_of_and_no_other():

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from sciflow.runner import records
+from tests.conftest import plain_user
 from tests.live.conftest import IMAGE, STEPS, compiled, table
 
 pytestmark = pytest.mark.live("mmdebstrap")
@@ -36,6 +37,22 @@ def test_apptainer_docker_and_host_give_the_same_table(plain):
     assert boxes[0]["isolation"] == "container"
     assert facts(bundle, "host")[1][0]["isolation"] == "none"
     assert table(bundle) == table(bundle, "docker") == table(bundle, "host")
+
+
+@pytest.mark.live("podman")
+def test_podman_gives_the_table_of_the_host_and_says_what_it_isolates(plain):
+    bundle = compiled(plain.folder)
+    host = subprocess.run(
+        [bundle / "launch.sh", "--engine", "host", "--run", "host"], capture_output=True, text=True, check=False
+    )
+    assert host.returncode == 0, host.stderr
+    plain.give(plain.folder)
+    found = plain.run(*plain_user()[4:], bundle / "launch.sh", "--engine", "podman")
+    assert found.returncode == 0, found.stderr
+    assert facts(bundle, "main")[1] == [
+        {"engine": "podman", "isolation": "container", "network": "none", "image": facts(bundle, "host")[1][0]["image"]}
+    ]
+    assert table(bundle) == table(bundle, "host")
 
 
 @pytest.mark.live("apptainer")

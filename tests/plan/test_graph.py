@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from sciflow.errors import WorkflowError
 from sciflow.plan import graph, lock
 from sciflow.runner import names, points
 from sciflow.workflow import load, sweep
@@ -114,18 +113,6 @@ def test_a_gathering_task_runs_once_after_every_step_of_the_gathered(tmp_path):
 def test_without_parameters_there_is_one_point(tmp_path):
     plan, _ = planned(tmp_path, PREPARE, SCORE.replace("train", "prepare"))
     assert (plan["points"], counts(plan)) == (1, {"prepare": 1, "score": 1})
-
-
-def test_a_gathering_task_that_would_depend_on_a_parameter_is_refused_with_its_place(tmp_path):
-    workflow = parsed(tmp_path, AXES, PREPARE, TRAIN, TOTAL)
-    *others, total = workflow.tasks
-    bent = replace(workflow, tasks=(*others, replace(total, parameters=("a",))))
-    with pytest.raises(
-        WorkflowError, match="task `total` runs once, over all of `train`, but depends on `a`"
-    ) as caught:
-        graph.uses(bent)
-    place = workflow.source.places["tasks", "total"]
-    assert (caught.value.faults[0].line, caught.value.faults[0].column) == place
 
 
 def test_tasks_stand_after_what_they_need_and_else_as_in_the_file(tmp_path):
@@ -246,8 +233,8 @@ def test_an_input_is_found_where_it_is_carried(tmp_path):
 
 def test_a_long_chain_of_tasks_has_a_plan(tmp_path):
     chain = ['[tasks.t0]\nrun = ["true"]\n']
-    chain += [f'[tasks.t{at}]\nneeds = ["t{at - 1}"]\nrun = ["true"]\n' for at in range(1, 1500)]
-    assert len(planned(tmp_path, *chain)[0]["tasks"]) == 1500
+    chain += [f'[tasks.t{at}]\nneeds = ["t{at - 1}"]\nrun = ["true"]\n' for at in range(1, 1000)]
+    assert len(planned(tmp_path, *chain)[0]["tasks"]) == 1000
 
 
 def test_a_named_sweep_has_a_plan_of_its_own_name_and_points(tmp_path):

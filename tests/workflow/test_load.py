@@ -183,3 +183,14 @@ def test_a_bomb_is_refused_within_seconds(bomb):
     began = time.process_time()
     assert refused(bomb)
     assert time.process_time() - began < 10
+
+
+def test_a_condition_in_a_block_alone_leaves_points_without_a_value(tmp_path):
+    text = (
+        HEAD
+        + "[parameters]\na = [1, 2]\nb = [3, 4]\n[[sweep.blocks]]\nwhere = 'a == 1'\n"
+        + "[[sweep.blocks]]\nparameters = { b = { values = [5], when = 'a > 1' } }\n[tasks.t]\nrun = ['true']\n"
+    )
+    points = load.parse(text, file=tmp_path / "workflow.toml").sweeps[0].points
+    assert list(points) == [(1, 3), (1, 4), (1, None), (2, 5)]
+    assert [one.optional for one in points.columns] == [False, True]
