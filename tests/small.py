@@ -1,5 +1,6 @@
 """A small study that runs on the host in a blink, and how tests write it, compile it and speak the command line."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -71,6 +72,12 @@ def write(folder, *changes, python=sys.executable):
     return folder / "workflow.toml"
 
 
+def several(folder):
+    """Write the study with two named sweeps, of two points and of one; return the file."""
+    sweeps = "[sweeps.slow]\nwhere = 'rate < 1'\n\n[sweeps.fast]\nwhere = 'rate == 1 and size == 2'\n\n[tasks.prepare]"
+    return write(folder, ("[tasks.prepare]", sweeps))
+
+
 def compiled(folder, *changes, **words):
     """Write the study and compile it; return the bundle's path."""
     return api.compile(write(folder, *changes), **words).path
@@ -96,6 +103,18 @@ def sciflow(*words, cwd=None, **environment):
         timeout=120,
         check=False,
     )
+
+
+def digest(path):
+    """Return the SHA-256 of a file, in hex."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def with_image(folder):
+    """Write the study with an image file of a hundred bytes, which only its cache's owner can run; return the bundle."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tool.sqfs").write_bytes(b"hsqs" + b"\0" * 96)
+    return compiled(folder, ("[code]", '[image]\nfile = "tool.sqfs"\n\n[code]'))
 
 
 def contents(folder):

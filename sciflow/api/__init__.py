@@ -4,17 +4,27 @@ What takes long is told to `say`, a function of one line of text. Doors to heavy
 Every deliberate failure is an error of `sciflow.errors`.
 """
 
+from sciflow.api.caching import UNUSED_DAYS, cache_gc, cache_ls
+from sciflow.api.carrying import Carried, Say, carry, fetch, silent
 from sciflow.api.judging import Replayed, collect, replay, report, sample, verify
-from sciflow.api.making import Checked, Compiled, check, compile, compile_all, init, schema  # noqa: A004  the verb's name
-from sciflow.api.running import Say, carry, doctor, fetch, logs, run, silent, status, submit
+from sciflow.api.making import Compiled, compile, compile_all, init, schema  # noqa: A004  the verb's name
+from sciflow.api.measuring import Checked, Listing, check, check_all, points, save_points
+from sciflow.api.running import logs, run, status, submit
+from sciflow.api.surroundings import doctor
 
 __all__ = [
+    "UNUSED_DAYS",
+    "Carried",
     "Checked",
     "Compiled",
+    "Listing",
     "Replayed",
     "Say",
+    "cache_gc",
+    "cache_ls",
     "carry",
     "check",
+    "check_all",
     "collect",
     "compile",
     "compile_all",
@@ -22,10 +32,12 @@ __all__ = [
     "fetch",
     "init",
     "logs",
+    "points",
     "replay",
     "report",
     "run",
     "sample",
+    "save_points",
     "schema",
     "silent",
     "status",

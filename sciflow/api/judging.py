@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003  part of the signatures that programs look at
 from typing import TYPE_CHECKING, Any
 
-from sciflow.api.running import Say, run, silent
+from sciflow.api.carrying import Say, silent
+from sciflow.api.running import run
 from sciflow.api.whole import replace
 from sciflow.errors import BundleError, IncompleteError, SurroundingsError, TrustError, UsageError
 from sciflow.runner import names, verdict
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from sciflow.results.compare import Item, Verdict
 
 
-def _tables(bundle: Bundle, run_name: str) -> tuple[Any, Mapping[str, Any]]:
+def gathered(bundle: Bundle, run_name: str) -> tuple[Any, Mapping[str, Any]]:
+    """Return a run's tables, and {"workers", "attempts"}. Raises IncompleteError where it has no records yet."""
     from sciflow.results import table
 
     settled, more = bundle.settled(run_name)
@@ -34,23 +36,28 @@ def _tables(bundle: Bundle, run_name: str) -> tuple[Any, Mapping[str, Any]]:
 def collect(path: Path, run_name: str = names.DEFAULT_RUN) -> Path:
     """Write a run's tables (`results.parquet`, `results.csv`, `steps.parquet`); return the first one's path."""
     from sciflow.bundle import folder
-    from sciflow.results import table
 
     bundle = folder.read(path)
-    tables, _ = _tables(bundle, run_name)
+    return kept(gathered(bundle, run_name)[0], bundle, run_name)
+
+
+def kept(tables: Any, bundle: Bundle, run_name: str) -> Path:
+    """Write tables into the folder of their run; return the first one's path."""
+    from sciflow.results import table
+
     return table.write(tables, bundle.run(run_name), provenance={"bundle": bundle.id, "run": run_name})
 
 
 def report(path: Path, run_name: str = names.DEFAULT_RUN) -> Path:
     """Write a run's report: one page that opens offline, its charts as files beside it; return the page's path."""
     from sciflow.bundle import folder
-    from sciflow.results import figures, table
+    from sciflow.results import figures
     from sciflow.results import report as page
 
     bundle = folder.read(path)
-    tables, more = _tables(bundle, run_name)
+    tables, more = gathered(bundle, run_name)
     run_folder = bundle.run(run_name)
-    table.write(tables, run_folder, provenance={"bundle": bundle.id, "run": run_name})
+    kept(tables, bundle, run_name)
     drawn = figures.draw(tables, bundle.plan, run_folder / "report")
     workers = [more["workers"][name] for name in sorted(more["workers"])]
     facts = {"id": bundle.id, "image": bundle.plan["image"], "run": run_name, "workers": workers}

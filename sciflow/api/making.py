@@ -1,4 +1,4 @@
-"""From a workflow to a bundle: check it, compile it; and what stands before that: a first study, the schemas."""
+"""From a workflow to a bundle: read it, compile it; and what stands before that: a first study, the schemas."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path  # noqa: TC003  part of the signatures that programs look at
 from typing import TYPE_CHECKING, Any
 
-from sciflow.api.running import Say, carry, silent
+from sciflow.api.carrying import Say, carry, silent
 from sciflow.api.whole import replace
 from sciflow.errors import SurroundingsError, UsageError
 from sciflow.runner import names
@@ -21,23 +21,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Checked:
-    """The size of a sweep: points, steps of each task, and what they may use by their declared limits."""
-
-    name: str
-    points: int
-    doubles: int
-    """Points left out because they had stood before."""
-    steps: Mapping[str, int]
-    cpu_hours: float
-    gpu_hours: float
-    longest_path_s: int
-    peak_memory_mib: int
-    """Of the largest single step."""
-    input_bytes: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Compiled:
     """A bundle that was written, what changed in the lock for it, and whether a first key had to be made."""
 
@@ -47,19 +30,8 @@ class Compiled:
     key_made: bool
 
 
-def check(file: Path) -> tuple[Checked, ...]:
-    """Read a workflow whole and measure each of its sweeps; nothing is resolved, built or written.
-
-    Raises WorkflowError.
-    """
-    from sciflow.plan import lock
-
-    workflow = _read(file)
-    pinned = lock.files(workflow, file.parent)
-    return tuple(_measured(workflow, sweep, pinned) for sweep in workflow.sweeps)
-
-
-def _read(file: Path) -> Workflow:
+def read(file: Path) -> Workflow:
+    """Return the workflow of a file. Raises WorkflowError with all its faults."""
     from sciflow.workflow import load
 
     def parquet(path: Path) -> Mapping[str, Sequence[Any]]:
@@ -68,29 +40,6 @@ def _read(file: Path) -> Workflow:
         return table.cells(path)
 
     return load.read(file, parquet)
-
-
-def _measured(workflow: Workflow, sweep: Sweep, pinned: Lock) -> Checked:
-    from sciflow.plan import graph
-    from sciflow.runner import order
-
-    plan = graph.plan(workflow, sweep, pinned, [])
-    tasks = plan["tasks"]
-    hours = {
-        what: sum(task["steps"] * task["resources"][what] * task["resources"]["time_s"] for task in tasks) / 3600
-        for what in ("cpus", "gpus")
-    }
-    return Checked(
-        name=plan["name"],
-        points=plan["points"],
-        doubles=sweep.points.doubles if sweep.points else 0,
-        steps={task["name"]: task["steps"] for task in tasks},
-        cpu_hours=hours["cpus"],
-        gpu_hours=hours["gpus"],
-        longest_path_s=max(order.rank(tasks).values()),
-        peak_memory_mib=max(task["resources"]["memory_mib"] for task in tasks),
-        input_bytes=sum(found.size for entry in pinned.inputs for found in entry.files),
-    )
 
 
 def _locked(
@@ -151,15 +100,13 @@ def compile_all(
     Raises WorkflowError, UsageError, SurroundingsError.
     """
     from sciflow.bundle import emit, seal
-    from sciflow.plan import graph
 
-    workflow = _read(file)
-    graph.uses(workflow)  # its faults are the file's, and come before anything is resolved
-    chosen = _chosen(workflow, sweeps, alone=alone)
+    workflow = read(file)
+    wanted = chosen(workflow, sweeps, alone=alone)
     signer, made = seal.own(key)
     pinned, changes = _locked(workflow, file, update=update, locked=locked, offline=offline, say=say)
     found = []
-    for sweep in chosen:
+    for sweep in wanted:
         content = _content(workflow, sweep, pinned, file.parent)
         steps = sum(task["steps"] for task in content.plan["tasks"])
         say(f"{content.plan['name']}: {content.plan['points']} points, {steps} steps")
@@ -171,17 +118,18 @@ def compile_all(
     return tuple(found)
 
 
-def _chosen(workflow: Workflow, wanted: Sequence[str], *, alone: bool) -> list[Sweep]:
+def chosen(workflow: Workflow, wanted: Sequence[str], *, alone: bool) -> list[Sweep]:
+    """Return the sweeps of these names, or all. Raises UsageError, also where one is wanted (`alone`) of several."""
     known = {sweep.name: sweep for sweep in workflow.sweeps}
     listed = ", ".join(f"`{name}`" for name in known if name)
     hint = f"its sweeps are {listed}" if listed else "it has one, without a name"
     for name in wanted:
         if name not in known:
             raise UsageError(f"`{workflow.name}` has no sweep `{name}`", hint=hint)
-    chosen = [known[name] for name in wanted or known]
-    if alone and len(chosen) > 1:
+    found = [known[name] for name in wanted or known]
+    if alone and len(found) > 1:
         raise UsageError(f"`{workflow.name}` has several sweeps, and one is wanted: say which", hint=hint)
-    return chosen
+    return found
 
 
 def _content(workflow: Workflow, sweep: Sweep, pinned: Lock, folder: Path) -> Content:

@@ -1,4 +1,4 @@
-"""Start a bundle, here or on Slurm, and see how far it is; and make its image present before."""
+"""Start a bundle, here or on Slurm, and see how far it is."""
 
 from __future__ import annotations
 
@@ -6,76 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path  # noqa: TC003  part of the signatures that programs look at
 from typing import TYPE_CHECKING, Any
 
+from sciflow.api.carrying import Say, choose, present, silent
 from sciflow.errors import BundleError, SurroundingsError, UsageError
-from sciflow.runner import box, names, rounds
+from sciflow.runner import names, rounds
 
 if TYPE_CHECKING:
-    from sciflow.bundle.folder import Bundle
-
-Say = Callable[[str], None]
-
-
-def silent(_: str) -> None:
-    """Say nothing."""
-
-
-def _image(bundle: Bundle, engine: str, say: Say) -> None:
-    """Make the bundle's image present in the cache for an engine, unless the bundle carries it."""
-    from sciflow import containers
-    from sciflow.plan import lock
-
-    pinned = lock.read(bundle.path / names.LOCK)
-    chosen = next((entry for entry in bundle.plan["boxes"] if entry["engine"] == engine), None)
-    if pinned is None or pinned.image is None or chosen is None or chosen["image"] is None:
-        return
-    needed = [chosen["image"][what] for what in ("file", "archive") if what in chosen["image"]]
-    if not needed or any(box.content(str(bundle.path), digest) is None for digest in needed):
-        containers.fetch(pinned.image, engine=engine, progress=say)
-
-
-def carry(path: Path, *, say: Say = silent) -> None:
-    """Make a thin bundle fat: what its boxes name by digest is put into `carried/`. The id stays the same."""
-    from sciflow.bundle import folder
-
-    bundle = folder.read(path)
-    for entry in bundle.plan["boxes"]:
-        digests = [entry["image"][what] for what in ("file", "archive") if what in (entry["image"] or {})]
-        if not digests:
-            continue
-        _image(bundle, entry["engine"], say)
-        for digest in digests:
-            source = box.content(str(path), digest)
-            if source is None:
-                raise SurroundingsError(f"`{digest}` is not in the cache, though it was just fetched")
-            target = path / names.CARRIED / "sha256" / digest.removeprefix("sha256:")
-            if target.exists():
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            part = target.with_name(f".{os.getpid()}.part")
-            shutil.copyfile(source, part)
-            part.chmod(0o644)
-            part.replace(target)
-
-
-def fetch(path: Path, *, engine: str | None = None, say: Say = silent) -> str:
-    """Make a bundle's image present on this machine, for one engine or the first that works; return its name."""
-    from sciflow.bundle import folder
-
-    bundle = folder.read(path)
-    chosen = _engine(bundle, engine)
-    _image(bundle, chosen, say)
-    return chosen
-
-
-def _engine(bundle: Bundle, engine: str | None) -> str:
-    try:
-        return str(box.choose(bundle.plan["boxes"], engine or os.environ.get("SCIFLOW_ENGINE"))["engine"])
-    except box.BoxError as error:
-        raise SurroundingsError(str(error), hint="`sciflow doctor` says which engines work here") from error
+    from collections.abc import Mapping, Sequence
 
 
 def _refuse_changed(path: Path) -> None:
@@ -99,20 +38,24 @@ def run(
     jobs: int | None = None,
     now: bool = False,
     failed: bool = False,
+    degrade: bool = False,
+    programs: str | None = None,
     points: Sequence[int] = (),
     say: Say = silent,
 ) -> tuple[Path, int]:
     """Run what remains of a bundle here; return the run's folder and the runner's exit code (0 done, 5 incomplete, …).
 
-    The runner of the bundle itself does the work, in a process of its own; it talks on standard error.
+    The runner of the bundle itself does the work, in a process of its own; it talks on standard error. With `degrade`,
+    tasks that ask for more than is here run with what is here, and the records say so. `programs` is a PATH for the
+    host engine, instead of this process's own.
     """
     from sciflow.bundle import folder
 
     _refuse_changed(path)
     bundle = folder.read(path)
     place = bundle.run(run_name)
-    chosen = _engine(bundle, engine)
-    _image(bundle, chosen, say)
+    chosen = choose(bundle, engine)
+    present(bundle, chosen, say)
     words = [
         sys.executable,
         "-I",
@@ -125,8 +68,9 @@ def run(
         chosen,
     ]
     words += [*(["-j", str(jobs)] if jobs else []), *(["--now"] if now else []), *(["--failed"] if failed else [])]
-    words += [word for point in points for word in ("--point", str(point))]
-    process = subprocess.Popen(words, stdin=subprocess.DEVNULL)
+    words += [*(["--degrade"] if degrade else []), *(word for point in points for word in ("--point", str(point)))]
+    environment = {**os.environ, "PATH": programs} if programs else None
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, env=environment)
     while True:
         try:
             return place, process.wait()
@@ -140,7 +84,7 @@ def submit(path: Path, *, say: Say = silent) -> int:
 
     _refuse_changed(path)
     bundle = folder.read(path)
-    _image(bundle, _engine(bundle, None), say)
+    present(bundle, choose(bundle, None), say)
     logs = bundle.run() / names.LOGS
     logs.mkdir(parents=True, exist_ok=True)
     try:
@@ -194,13 +138,3 @@ def logs(path: Path, step: str | None = None, run_name: str = names.DEFAULT_RUN)
         known = ", ".join(f"{entry['name']}/0…{entry['steps'] - 1}" for entry in bundle.plan["tasks"])
         raise UsageError(f"run `{run_name}` has no record of a step `{step}`", hint=f"the steps are {known}")
     return [record]
-
-
-def doctor() -> list[dict[str, Any]]:
-    """Try every engine and tool on this machine: [{"part", "works", "version", "advice"}]."""
-    from sciflow import containers
-
-    return [
-        {"part": name, "works": probe.works, "version": probe.version, "advice": probe.advice}
-        for name, probe in containers.probes()
-    ]

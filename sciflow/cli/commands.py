@@ -11,7 +11,7 @@ import click
 
 from sciflow import api
 from sciflow.cli.group import command, engine_option, run_option, trust_option
-from sciflow.cli.show import answer, on_terminal, table, talk
+from sciflow.cli.show import answer, measured, on_terminal, plain, table, talk
 from sciflow.runner import names
 
 if TYPE_CHECKING:
@@ -35,25 +35,41 @@ def init(folder: Path, *, as_json: bool, quiet: bool) -> None:
 
 @command()
 @click.argument("file", type=WORKFLOW_FILE)
-def check(file: Path, *, as_json: bool, quiet: bool) -> None:
+@click.option("--sweep", metavar="NAME", default="", help="Of a workflow with several: only this one.")
+@click.option(
+    "--points",
+    metavar="N|-N|FILE",
+    help="Show the first N points, the last N (-N), or write all to a .csv or .parquet FILE.",
+)
+def check(file: Path, sweep: str, points: str | None, *, as_json: bool, quiet: bool) -> None:
     """Say all that is wrong with a workflow at once, or how large it is.
 
-    Example: sciflow check workflow.toml
+    Example: sciflow check workflow.toml --points 5
     """
-    found = api.check(file)
+    if points is not None:
+        _points(file, sweep, points, as_json=as_json)
+        return
+    found = api.check_all(file, sweeps=[sweep] if sweep else [])
     say = talk(quiet=quiet)
     for one in found:
-        say(f"{one.name}: {one.points} points" + (f", {one.doubles} more had stood before" if one.doubles else ""))
-        for task, count in one.steps.items():
-            say(f"  {task}: {count} steps")
-        say(
-            f"  cpu-hours at most {one.cpu_hours:.1f}, gpu-hours {one.gpu_hours:.1f}, "
-            f"longest path {one.longest_path_s} s"
-        )
-        say(f"  largest step {one.peak_memory_mib} MiB, inputs {one.input_bytes / 1e6:.1f} MB")
-    points, steps = sum(one.points for one in found), sum(sum(one.steps.values()) for one in found)
+        for line in measured(one):
+            say(line)
+    count, steps = sum(one.points for one in found), sum(sum(one.steps.values()) for one in found)
     sizes = [{**dataclasses.asdict(one), "steps": dict(one.steps)} for one in found]
-    answer({"points": points, "steps": steps, "sweeps": sizes}, f"ok: {points} points, {steps} steps", as_json=as_json)
+    answer({"points": count, "steps": steps, "sweeps": sizes}, f"ok: {count} points, {steps} steps", as_json=as_json)
+
+
+def _points(file: Path, sweep: str, wanted: str, *, as_json: bool) -> None:
+    if wanted.lstrip("-").isdecimal():
+        number = int(wanted)
+        many = {"first": number} if number > 0 else {"last": -number}
+        found = api.points(file, sweep=sweep, **many)
+        rows = [[plain(cell) for cell in row] for row in found.rows]
+        listed = {"columns": list(found.columns), "rows": [list(row) for row in found.rows], "points": found.total}
+        answer(listed, f"{found.total} points", as_json=as_json, lines=table([list(found.columns), *rows]))
+        return
+    count = api.save_points(file, Path(wanted), sweep=sweep)
+    answer({"file": wanted, "points": count}, wanted, as_json=as_json)
 
 
 @command("compile")
@@ -113,6 +129,7 @@ def _compile(file: Path, *, say: Callable[[str], None], **options: Any) -> tuple
 @click.option("--now", is_flag=True, help="Start now, whatever the schedule says.")
 @click.option("--failed", is_flag=True, help="Run again what has failed.")
 @click.option("--sweep", metavar="NAME", help="Of a workflow file with several: the one to run.")
+@click.option("--degrade", is_flag=True, help="Run also what asks for more than is here, with what is here.")
 @click.option(
     "--point",
     "points",
@@ -131,6 +148,7 @@ def run(
     sweep: str | None,
     now: bool,
     failed: bool,
+    degrade: bool,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -143,7 +161,9 @@ def run(
     if target.is_file():
         (made,) = _compile(target, sweeps=[sweep] if sweep else [], alone=True, say=say)
         bundle = made.path
-    place, code = api.run(bundle, run_name, engine=engine, jobs=jobs, now=now, failed=failed, points=points, say=say)
+    place, code = api.run(
+        bundle, run_name, engine=engine, jobs=jobs, now=now, failed=failed, degrade=degrade, points=points, say=say
+    )
     answer({"run": str(place), "bundle": str(bundle), "code": code}, str(place), as_json=as_json)
     return code
 
@@ -315,23 +335,29 @@ def replay(
 @command()
 @click.argument("bundle", type=FOLDER)
 @engine_option
-@click.option("--carry", is_flag=True, help="Put it into the bundle, which becomes fat; its id stays the same.")
-def fetch(bundle: Path, engine: str | None, *, carry: bool, as_json: bool, quiet: bool) -> None:
-    """Make a bundle's image present on this machine, checked against the lock.
+@click.option(
+    "--here", is_flag=True, help="Only onto this machine, for its first engine that works; not into the bundle."
+)
+def fetch(bundle: Path, engine: str | None, *, here: bool, as_json: bool, quiet: bool) -> None:
+    """Make a thin bundle fat: it then carries its image, checked against the lock, and runs without a network.
+
+    Its id stays the same. An image that only an engine itself can hold is fetched onto this machine.
 
     Example: sciflow fetch bundles/digits-0123456789ab
     """
-    if carry:
-        api.carry(bundle, say=talk(quiet=quiet))
-        answer({"bundle": str(bundle)}, str(bundle), as_json=as_json)
+    say = talk(quiet=quiet)
+    carried = () if here else api.carry(bundle, engine=engine, say=say)
+    if carried:
+        what = [{**dataclasses.asdict(one), "engines": list(one.engines)} for one in carried]
+        answer({"bundle": str(bundle), "carried": what, "engine": None}, str(bundle), as_json=as_json)
         return
-    ready = api.fetch(bundle, engine=engine, say=talk(quiet=quiet))
-    answer({"engine": ready}, f"ready for {ready}", as_json=as_json)
+    ready = api.fetch(bundle, engine=engine, say=say)
+    answer({"bundle": str(bundle), "carried": [], "engine": ready}, f"ready for {ready}", as_json=as_json)
 
 
 @command()
 def doctor(*, as_json: bool, quiet: bool) -> None:  # noqa: ARG001
-    """Try each engine and tool on this machine, and say what to do about those that do not work.
+    """Try each engine on this machine and what it needs, and say what to do, or to ask for, where it does not work.
 
     Example: sciflow doctor
     """
@@ -339,8 +365,10 @@ def doctor(*, as_json: bool, quiet: bool) -> None:  # noqa: ARG001
     rows = [["part", "", "version", "advice"]] + [
         [part["part"], "works" if part["works"] else "no", part["version"], part["advice"]] for part in found
     ]
-    working = [part["part"] for part in found if part["works"]]
-    answer({"parts": found}, f"works here: {', '.join(working) or 'nothing'}", as_json=as_json, lines=table(rows))
+    asks = [f"to ask the admin for {part['part']}: {part['ask']}" for part in found if part["ask"]]
+    working = [part["part"] for part in found if part["works"] and part["kind"] == "engine"]
+    last = f"works here: {', '.join(working) or 'nothing'}"
+    answer({"parts": found}, last, as_json=as_json, lines=[*table(rows), *asks])
 
 
 @command()

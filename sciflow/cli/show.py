@@ -14,6 +14,8 @@ from sciflow.runner import tree
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from sciflow.api import Checked
+
 
 def safe(text: str) -> str:
     """Escape what a terminal could act on, line by line."""
@@ -46,6 +48,27 @@ def refused(error: SciflowError, *, as_json: bool) -> None:
 def talk(*, quiet: bool) -> Callable[[str], None]:
     """Return the function that tells of progress on stderr, or one that keeps silent."""
     return (lambda _: None) if quiet else (lambda text: click.echo(safe(text), err=True))
+
+
+def plain(cell: Any) -> str:
+    """Write a value as a cell of a table: nothing where there is none, truth as TOML does."""
+    if cell is None:
+        return ""
+    return str(cell).lower() if isinstance(cell, bool) else str(cell)
+
+
+def measured(size: Checked) -> list[str]:
+    """Say how large a sweep is, in lines."""
+    lines = [f"{size.name}: {size.points:,} points"]
+    lines += [f"  {task}: {count:,} steps" for task, count in size.steps.items()]
+    lines.append(
+        f"  cpu-hours at most {size.cpu_hours:,.1f}, gpu-hours {size.gpu_hours:,.1f}, "
+        f"longest path {size.longest_path_s:,} s"
+    )
+    lines.append(f"  largest step {size.peak_memory_mib:,} MiB, {size.jobs:,} jobs, {size.files:,} output files")
+    image = "" if size.image_bytes is None else f", image {size.image_bytes / 1e6:,.1f} MB"
+    lines.append(f"  inputs {size.input_bytes / 1e6:,.1f} MB{image}")
+    return lines + [f"  warning: {warning}" for warning in size.warnings]
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -15,7 +15,6 @@ from sciflow.containers import (
     docker,
     host,
     imagefile,
-    oci,
     recipe,
     reference,
     sif,
@@ -118,6 +117,9 @@ def resolve(
     if image.source == "debian":
         return debian.resolve(image.reference, image.packages, platform=platform, progress=progress)
     progress(f"asking for {image.reference}")
+    # It brings http and ssl along, which no other image has a use for.
+    from sciflow.containers import oci  # noqa: PLC0415
+
     return oci.resolve(image.reference, platform=platform)
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sciflow.containers import reference
+from sciflow.containers import reference, trial
 from sciflow.containers.box import PATHS, Box, Probe, Words, answer, mounts
+from sciflow.runner import box as box_
 
 if TYPE_CHECKING:
     from sciflow.containers.image import PinnedImage
@@ -84,24 +88,52 @@ def _enter(program: str, network: list[str]) -> Words:
 
 
 def probe() -> Probe:
-    """Try Apptainer as this user: it answers, and a plain user may make the namespaces it needs."""
+    """Try Apptainer as this user: enter a box as a run does."""
     return tried(NAME)
 
 
 def tried(program: str) -> Probe:
-    """Try Apptainer, or its namesake."""
+    """Try Apptainer, or its namesake, by entering a root file system of one block; it takes a quarter of a second.
+
+    Whether namespaces are there to be made is not asked beforehand: installed setuid, Apptainer makes them for a user
+    who may not.
+    """
     works, said = answer([program, "--version"])
     if not works:
         return Probe(
             works=False,
             advice=f"{said}; install Apptainer (no root is needed to run it), or load its module on a cluster",
+            ask="please install Apptainer (package `apptainer`)",
         )
-    version = said.removeprefix(f"{program} version ").removeprefix(f"{program}-ce version ")
-    allowed, why = answer(["unshare", "--user", "--map-root-user", "true"])
-    if not allowed:
+    version = said.rpartition(" ")[2]  # `apptainer version 1.4.5`, also by its other name
+    opens, why = _entered(program, ISOLATED)
+    if opens:
+        return Probe(works=True, version=version)
+    opens, why = _entered(program, [])
+    if opens:
         return Probe(
-            works=False,
+            works=True,
             version=version,
-            advice=f"this user may make no user namespace ({why}); ask for `user.max_user_namespaces` > 0",
+            advice="no network namespaces here: steps see the host's network, and every record says so",
+            ask="please allow network namespaces to users (`sysctl user.max_net_namespaces=15000`)",
         )
-    return Probe(works=True, version=version)
+    return Probe(
+        works=False,
+        version=version,
+        advice=f"it opens no box: {why}",
+        ask="please allow user namespaces (`sysctl user.max_user_namespaces=15000`), or install Apptainer setuid "
+        "(package `apptainer-suid`)",
+    )
+
+
+def _entered(program: str, network: list[str]) -> tuple[bool, str]:
+    """Enter the trial's root file system with the words of a run; return whether that works, and the last complaint."""
+    with tempfile.TemporaryDirectory(prefix="sciflow-trial-", ignore_cleanup_errors=True) as made:
+        folder = Path(made)
+        places = {name: str(folder / name) for name in PATHS}
+        for place in places.values():
+            Path(place).mkdir()
+        places |= {"path": os.environ.get("PATH", os.defpath), "image": str(trial.image(folder))}
+        *words, image = box_.filled(_enter(program, network), places)
+        works, said = answer([*words, *trial.mounts(), image, trial.PROGRAM])
+    return works, (said.splitlines() or ["it said nothing"])[-1]

@@ -40,11 +40,15 @@ PROBE_TIMEOUT_S = 30
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Probe:
-    """Whether an engine works here, which version it is, and what to do if it does not."""
+    """Whether an engine, or what one needs, works here, which version it is, and what to do if it does not.
+
+    `ask` is one line for whoever looks after the machine, where it takes their hand.
+    """
 
     works: bool
     version: str = ""
     advice: str = ""
+    ask: str = ""
 
 
 class Engine(Protocol):

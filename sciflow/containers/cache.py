@@ -1,24 +1,27 @@
 """The cache: content by digest, whole or absent, shared by any number of processes at once.
 
-`sha256/<hex>` holds verified content, `sif/<hex>.sif` what Apptainer made of the manifest of that digest.
-A file gets its name by one rename, after its bytes were hashed; two processes that make the same one both win.
+`sha256/<hex>` holds verified content, `sif/<hex>.sif` what Apptainer made of the manifest of that digest,
+`making/` what is not finished, each with its maker's name. A file gets its name by one rename, after its bytes were
+hashed; two processes that make the same one both win. Its time stamp is that of its last use: see `stock`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sciflow.errors import SurroundingsError
-from sciflow.runner import names
+from sciflow.runner import box, facts, names, step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 READ_ONLY = 0o444
+MAKING = "making"
+MAKER = "maker.json"
+PREFIX = "workshop-"
 
 
 def root() -> Path:
@@ -37,16 +40,18 @@ def sif_place(manifest: str) -> Path:
 
 
 def held(digest: str) -> Path | None:
-    """Return content of this digest if the cache has it unspoilt; a spoilt file is removed."""
+    """Return content of this digest if the cache has it unspoilt, and note the use; a spoilt file is removed."""
     path = place(digest)
     try:
+        # Before it is read, which may take long: it is not to be cleared away meanwhile.
+        box.claim(str(path))
         if names.digest_file(path)[0] == path.name:
             return path
         path.unlink(missing_ok=True)
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise _refused(error) from error
+        raise refused(error) from error
     return None
 
 
@@ -54,19 +59,23 @@ def held(digest: str) -> Path | None:
 def workshop() -> Iterator[Path]:
     """Give a new folder inside the cache to make content in; it goes away with all that was not kept.
 
+    Its maker's name stands beside it, so that what a killed one leaves behind is known as such.
     Raises SurroundingsError where there is no space or no permission, whoever met it inside.
     """
     try:
-        (root() / "making").mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=root() / "making"))
+        (root() / MAKING).mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root() / MAKING))
+        (folder / MAKER).write_text(names.canonical(facts.owner()), encoding="utf-8")
+        (folder / "work").mkdir()
     except OSError as error:
-        raise _refused(error) from error
+        raise refused(error) from error
     try:
-        yield folder
+        yield folder / "work"
     except OSError as error:
-        raise _refused(error) from error
+        raise refused(error) from error
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # what another user's id made in it; what happened inside is worth more
+            step.clear(str(folder))
 
 
 def keep(path: Path) -> str:
@@ -83,7 +92,8 @@ def settle(path: Path, target: Path) -> None:
     path.replace(target)
 
 
-def _refused(error: OSError) -> SurroundingsError:
+def refused(error: OSError) -> SurroundingsError:
+    """Say that the cache cannot be used, and what to do."""
     where = error.filename or root()
     return SurroundingsError(
         f"`{where}` in the cache cannot be used: {error.strerror or error}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from typing import TYPE_CHECKING
 
 from sciflow.containers import reference
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from sciflow.containers.image import PinnedImage
 
 NAME = "docker"
+USUAL = "unix:///var/run/docker.sock"
 TIMEOUT_S = 60
 ADVICE = "start the engine, set DOCKER_HOST, or join the group `docker`; Apptainer needs none of these"
 
@@ -99,7 +101,11 @@ def probe() -> Probe:
     try:
         client = _client()
     except SurroundingsError as error:
-        return Probe(works=False, advice=f"{error.args[0]}; {error.hint}")
+        return Probe(
+            works=False,
+            advice=f"{error.args[0]}; {error.hint}",
+            ask="please start Docker and add this user to the group `docker` (which makes it as mighty as root)",
+        )
     try:
         return Probe(works=True, version=str(client.version().get("Version", "")))
     finally:
@@ -110,10 +116,19 @@ def _client() -> DockerClient:
     """Connect to the engine that DOCKER_HOST or the usual socket names, and have it answer."""
     import docker  # noqa: PLC0415 - 60 ms that only these verbs need
 
-    place = os.environ.get("DOCKER_HOST", "its usual socket")
+    place = os.environ.get("DOCKER_HOST", USUAL)
     try:
+        _answers(place)
         client = docker.from_env(timeout=TIMEOUT_S)
         client.ping()
     except (docker.errors.DockerException, OSError) as error:  # requests' errors are OSErrors
         raise SurroundingsError(f"Docker does not answer at {place}: {error}", hint=ADVICE) from error
     return client
+
+
+def _answers(place: str) -> None:
+    """Raise OSError where nobody listens at a socket: the SDK would, too, but leaves the socket open."""
+    if place.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as probing:
+            probing.settimeout(TIMEOUT_S)
+            probing.connect(place.removeprefix("unix://"))

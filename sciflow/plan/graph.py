@@ -6,15 +6,15 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import networkx as nx
-
-from sciflow.errors import Fault, WorkflowError
 from sciflow.runner import names
-from sciflow.workflow import sweep
-from sciflow.workflow.spec import Placeholder, Schedule, Sweep, Task, Word, Workflow
+from sciflow.workflow import dependence, sweep
+from sciflow.workflow.order import order
 
 if TYPE_CHECKING:
+    import networkx as nx
+
     from sciflow.plan.lock import Lock
+    from sciflow.workflow.spec import Placeholder, Schedule, Sweep, Task, Word, Workflow
 
 Plan = Mapping[str, Any]
 """A plan is the JSON document that travels: see `schemas/plan-1.json`."""
@@ -33,7 +33,10 @@ def _words(words: Sequence[Word]) -> list[list[str | dict[str, Any]]]:
 
 
 def graph(workflow: Workflow) -> nx.DiGraph[str]:
-    """Return the graph of tasks, an edge from each task to those that need it."""
+    """Return the graph of tasks, an edge from each task to those that need it: for pictures, and for programs."""
+    # It takes longer to import than a plan takes to make, and a plan has no need of it.
+    import networkx as nx  # noqa: PLC0415
+
     found: nx.DiGraph[str] = nx.DiGraph()
     found.add_nodes_from(task.name for task in workflow.tasks)
     found.add_edges_from((need, task.name) for task in workflow.tasks for need in task.needs)
@@ -42,43 +45,8 @@ def graph(workflow: Workflow) -> nx.DiGraph[str]:
 
 def ordered(workflow: Workflow) -> list[Task]:
     """Return the tasks in topological order; among equals, in the order of the file."""
-    place = {task.name: number for number, task in enumerate(workflow.tasks)}
-    order = nx.lexicographical_topological_sort(graph(workflow), key=place.__getitem__)
-    return [workflow.tasks[place[name]] for name in order]
-
-
-def uses(workflow: Workflow) -> dict[str, tuple[str, ...]]:
-    """Return, for each task, the parameters its steps depend on: its own and those of all it needs, in column order.
-
-    A gather task runs once, so it depends on none. Raises WorkflowError where a task that runs once needs a step of one
-    that does not: which of its steps would be meant?
-    """
-    columns = [column.name for column in sweep.columns(workflow.parameters, workflow.derive)]
-    found: dict[str, tuple[str, ...]] = {}
-    faults = []
-    for task in ordered(workflow):
-        parts = [part for word in task.words for part in word if isinstance(part, Placeholder)]
-        own = {part.name for part in parts if part.kind == "parameter"} | set(task.parameters or ())
-        all_of_them = task.python and task.parameters is None and not task.gather
-        if all_of_them or any(part.kind in ("point", "seed") for part in parts):
-            own = set(columns)
-        upstream = {name for need in task.needs if need != task.gather for name in found[need]}
-        if task.gather and own | upstream:
-            which = ", ".join(f"`{name}`" for name in sorted(own | upstream))
-            place = (workflow.source.places.get(("tasks", task.name)) if workflow.source else None) or (0, 0)
-            faults.append(
-                Fault(
-                    file=workflow.source.file.name if workflow.source else workflow.name,
-                    line=place[0],
-                    column=place[1],
-                    text=f"task `{task.name}` runs once, over all of `{task.gather}`, but depends on {which}",
-                    hint=f"read these values from `{{{task.gather}.records}}`, one line a step",
-                )
-            )
-        found[task.name] = () if task.gather else tuple(name for name in columns if name in own | upstream)
-    if faults:
-        raise WorkflowError(faults)
-    return found
+    by_name = {task.name: task for task in workflow.tasks}
+    return [by_name[name] for name in order({task.name: task.needs for task in workflow.tasks})[0]]
 
 
 def _digest(entry: Mapping[str, Any]) -> str:
@@ -113,7 +81,7 @@ def named(workflow: Workflow, chosen: Sweep) -> str:
 def plan(workflow: Workflow, chosen: Sweep, lock: Lock, boxes: Iterable[Mapping[str, Any]]) -> Plan:
     """Return the plan of one sweep. Points are looked at axis by axis: a large grid costs no more than a small one."""
     points = sweep.points(workflow, chosen)
-    depends = uses(workflow)
+    depends = dependence.uses(workflow.tasks, [column.name for column in points.columns])
     tasks: list[dict[str, Any]] = []
     for task in ordered(workflow):
         entry: dict[str, Any] = {
@@ -141,7 +109,13 @@ def plan(workflow: Workflow, chosen: Sweep, lock: Lock, boxes: Iterable[Mapping[
         "name": named(workflow, chosen),
         "title": workflow.title,
         "parameters": [
-            {"name": column.name, "kind": column.kind, "unit": column.unit, "derived": column.derived}
+            {
+                "name": column.name,
+                "kind": column.kind,
+                "unit": column.unit,
+                "derived": column.derived,
+                "repeats": column.repeats,
+            }
             for column in points.columns
         ],
         "axes": [{"columns": list(axis.names), "turns": axis.turns} for axis in points.axes],

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from sciflow.runner import names
+from sciflow.runner import agree
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
-    from sciflow.results.columns import Plan, Record, Settled, Steps
+    from sciflow.results.columns import Plan, Settled, Steps
 
 Status: TypeAlias = Literal["identical", "within tolerance", "different", "missing"]
 IDENTICAL: Status = "identical"
@@ -66,14 +65,23 @@ def compare(
     equal. A step that ended otherwise is compared by its state. A step that either side has no record of is missing.
     With `chosen`, only those (task, step) are looked at.
     """
-    tolerances = {metric["name"]: float(metric.get("tolerance") or 0.0) for metric in plan["metrics"]}
+    allowed = agree.tolerances(plan)
     firsts = {task["name"]: _first_points(task, steps) for task in plan["tasks"]}
     return [
-        item
+        Item(
+            what=f"{task['name']}/{step} {name}",
+            kind=kind,
+            point=firsts[task["name"]].get(step),
+            status=status,
+            a=left,
+            b=right,
+        )
         for task in plan["tasks"]
         for step in range(task["steps"])
         if chosen is None or (task["name"], step) in chosen
-        for item in _step(task["name"], step, firsts[task["name"]].get(step), (a, b), tolerances)
+        for kind, name, status, left, right in agree.step(
+            task["name"], a.get((task["name"], step)), b.get((task["name"], step)), allowed
+        )
     ]
 
 
@@ -83,49 +91,6 @@ def verdict(items: Iterable[Item]) -> Verdict:
     return Verdict(
         identical=counted[IDENTICAL], within=counted[WITHIN], different=counted[DIFFERENT], missing=counted[MISSING]
     )
-
-
-def _step(
-    task: str, step: int, point: int | None, sides: tuple[Settled, Settled], tolerances: Mapping[str, float]
-) -> Iterator[Item]:
-    what = f"{task}/{step}"
-    a, b = sides[0].get((task, step)), sides[1].get((task, step))
-    if a is None or b is None or not a["state"] == b["state"] == names.DONE:
-        states = tuple(record and record["state"] for record in (a, b))
-        status = MISSING if None in states else IDENTICAL if states[0] == states[1] else DIFFERENT
-        yield Item(what=f"{what} state", kind="step", point=point, status=status, a=states[0], b=states[1])
-        return
-    outputs, metrics = _either(a, b, "outputs"), _either(a, b, "metrics")
-    if not outputs and not metrics:
-        yield Item(what=f"{what} state", kind="step", point=point, status=IDENTICAL, a=a["state"], b=b["state"])
-    for name in outputs:
-        left, right = (record["outputs"].get(name, {}).get("sha256") for record in (a, b))
-        status = MISSING if left is None or right is None else IDENTICAL if left == right else DIFFERENT
-        yield Item(what=f"{what} {name}", kind="output", point=point, status=status, a=left, b=right)
-    for name in metrics:
-        left, right = (record["metrics"].get(name) for record in (a, b))
-        if name not in a["metrics"] or name not in b["metrics"]:
-            status = MISSING
-        else:
-            status = _agreement(left, right, tolerances.get(f"{task}.{name}", tolerances.get(name, 0.0)))
-        yield Item(what=f"{what} {name}", kind="metric", point=point, status=status, a=left, b=right)
-
-
-def _agreement(a: Any, b: Any, tolerance: float) -> Status:
-    # In Python True == 1, in a table it does not; and NaN, which records hold as null, is equal to itself here.
-    if isinstance(a, bool) == isinstance(b, bool) and (a == b or a is b):
-        return IDENTICAL
-    if _numeric(a) and _numeric(b) and abs(a - b) <= tolerance * max(1, abs(a), abs(b)):
-        return WITHIN
-    return DIFFERENT
-
-
-def _numeric(value: Any) -> bool:
-    return (isinstance(value, float) and math.isfinite(value)) or type(value) is int
-
-
-def _either(a: Record, b: Record, part: str) -> list[str]:
-    return sorted({*a[part], *b[part]})
 
 
 def _first_points(task: Mapping[str, Any], steps: Steps) -> dict[int, int]:

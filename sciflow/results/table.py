@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import polars as pl
 
-from sciflow.errors import SurroundingsError
+from sciflow.errors import SurroundingsError, UsageError
 from sciflow.results import columns
 from sciflow.runner import names
 
@@ -24,7 +24,13 @@ RESULTS = "results.parquet"
 RESULTS_CSV = "results.csv"
 STEPS = "steps.parquet"
 
-_TYPES: Mapping[str, type[pl.DataType]] = {"bool": pl.Boolean, "int": pl.Int64, "float": pl.Float64, "text": pl.String}
+_TYPES: Mapping[str, type[pl.DataType]] = {
+    "bool": pl.Boolean,
+    "int": pl.Int64,
+    "float": pl.Float64,
+    "text": pl.String,
+    "table": pl.String,
+}
 _NARROW: Mapping[str, type[pl.DataType]] = {"point": pl.UInt32, "step": pl.UInt32}
 
 # A spreadsheet takes a cell that begins so for a formula (OWASP, CSV Injection).
@@ -88,6 +94,21 @@ def cells(path: Path) -> dict[str, list[Any]]:
         return pl.read_parquet(path, memory_map=False).to_dict(as_series=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ValueError(str(error).partition("\n")[0]) from error
+
+
+def save(place: Path, laid: Sequence[tuple[str, str, Sequence[Any]]]) -> None:
+    """Write columns (name, kind, values) to a CSV or parquet file, by its ending, whole or not at all.
+
+    Raises SurroundingsError, UsageError.
+    """
+    frame = _frame([columns.Column(name=name, kind=kind, values=values) for name, kind, values in laid])
+    writers: dict[str, Callable[[Path], object]] = {
+        ".csv": lambda path: _tame(frame).write_csv(path),
+        ".parquet": frame.write_parquet,
+    }
+    if place.suffix not in writers:
+        raise UsageError(f"`{place}` is neither a .csv nor a .parquet file", hint="its ending says what is written")
+    put(place, writers[place.suffix])
 
 
 def put(path: Path, write_to: Callable[[Path], object]) -> None:

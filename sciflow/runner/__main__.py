@@ -67,6 +67,7 @@ def arguments(words):
         ("round", "submit what remains to Slurm"),
         ("element", "run one array element"),
         ("status", "count what is on record"),
+        ("compare", "say whether a run agrees with an earlier one"),
     ):
         found = verbs.add_parser(verb, help=text)
         found.add_argument("--run", default="main", help="the run's name (default: main)")
@@ -77,12 +78,18 @@ def arguments(words):
             found.add_argument("--now", action="store_true", help="start now, whatever the schedule says")
             found.add_argument("--failed", action="store_true", help="run again what has failed")
             found.add_argument(
+                "--degrade", action="store_true", help="run also what asks for more than is here, with what is here"
+            )
+            found.add_argument(
                 "--point", type=int, action="append", help="only what this point needs (may be repeated)"
             )
+        if verb == "compare":
+            found.add_argument("--against", default="main", help="the earlier run's name (default: main)")
         if verb == "element":
             found.add_argument("--round", type=int, required=True)
             found.add_argument("--array", type=int, required=True)
-    parser.set_defaults(verb="run", run="main", engine=None, jobs=None, now=False, failed=False, point=None)
+    parser.set_defaults(verb="run", run="main", engine=None, jobs=None, now=False, failed=False)
+    parser.set_defaults(degrade=False, point=None)
     return parser.parse_args(words)
 
 
@@ -149,14 +156,29 @@ def verified(bundle, room):
         return json.load(stream), 0
 
 
+def each(short):
+    """Yield (task, what, wanted, there) of what is lacking."""
+    for name in sorted(short):
+        for what in sorted(short[name]):
+            yield (name, what) + tuple(short[name][what])
+
+
+def lessened(task, short):
+    """Return a task that asks for no more than there is. Its digest stays: the key is of what it was meant to have."""
+    return dict(task, resources=dict(task["resources"], **{what: there for what, (_, there) in short.items()}))
+
+
 def work(bundle, plan, room, chosen):
     """Run what remains, or one array element of it, here; return the exit code."""
     names, records, points, box = room("names"), room("records"), room("points"), room("box")
     facts, hours = room("facts"), room("hours")
     run = os.path.join(bundle, names.RUNS, chosen.run)
-    if chosen.verb == "run" and not chosen.now:
+    noted = {}
+    if chosen.verb == "run":
         start, _ = hours.window(plan["schedule"], int(time.time()))
-        if start > time.time():
+        if start > time.time() and chosen.now:
+            noted["outside_hours"] = True
+        elif start > time.time():
             when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(start))
             say("outside hours, nothing done: it opens at %s; --now starts at once" % when)
             return names.EXIT_LATER
@@ -175,13 +197,18 @@ def work(bundle, plan, room, chosen):
             return names.EXIT_WORDS
         wanted = steps.of_points(chosen.point)
     tasks = {name for name, _ in wanted} if wanted is not None else {task["name"] for task in plan["tasks"]}
-    for task in plan["tasks"]:
-        short = [what for what in sorted(capacity) if task["resources"][what] > capacity[what]]
-        if task["name"] in tasks and short:
-            told = ", ".join("%s %d (here: %d)" % (what, task["resources"][what], capacity[what]) for what in short)
-            say("a step of `%s` asks for %s: it cannot run on this machine" % (task["name"], told))
-            return names.EXIT_SURROUNDINGS
-    worker = room("work").Worker(bundle, plan, run, steps, settled, capacity, say)
+    short = facts.lacking([task for task in plan["tasks"] if task["name"] in tasks], capacity)
+    if short and not chosen.degrade:
+        for name in sorted(short):
+            told = ", ".join("%s %d (here: %d)" % found[1:] for found in each({name: short[name]}))
+            say("a step of `%s` asks for %s: it cannot run on this machine" % (name, told))
+        return names.EXIT_SURROUNDINGS
+    if short:
+        noted["degraded"] = short
+        told = ["`%s` has %s %d (asked: %d)" % (name, what, there, wanted) for name, what, wanted, there in each(short)]
+        say("less is here than was asked for, and it runs all the same: %s" % ", ".join(told))
+        plan = dict(plan, tasks=[lessened(task, short.get(task["name"], {})) for task in plan["tasks"]])
+    worker = room("work").Worker(bundle, plan, run, steps, settled, capacity, say, noted)
 
     def stop(number, _):
         worker.stopping = worker.stopping or number
@@ -204,6 +231,16 @@ def work(bundle, plan, room, chosen):
     return names.EXIT_INCOMPLETE if bad else names.EXIT_OK
 
 
+def compare(bundle, plan, room, chosen):
+    """Print how a run agrees with an earlier one; return the exit code, 1 where it does not."""
+    names, records, agree = room("names"), room("records"), room("agree")
+    folders = [os.path.join(bundle, names.RUNS, name) for name in (chosen.against, chosen.run)]
+    before, after = (records.settle(folder, records.read(folder))[0] for folder in folders)
+    lines, agrees = agree.told(*agree.runs(plan, before, after))
+    print("\n".join(lines))
+    return names.EXIT_OK if agrees else names.EXIT_NO
+
+
 def main(words=None):
     """Do what the words say; return the exit code."""
     os.umask(0o022)
@@ -216,9 +253,10 @@ def main(words=None):
     room = load(here)
     names = room("names")
     chosen = arguments(words)
-    if os.sep in chosen.run or chosen.run in ("", ".", ".."):
-        say("a run's name is one plain word, not `%s`" % chosen.run)
-        return names.EXIT_WORDS
+    for name in (chosen.run, getattr(chosen, "against", chosen.run)):
+        if os.sep in name or name in ("", ".", ".."):
+            say("a run's name is one plain word, not `%s`" % name)
+            return names.EXIT_WORDS
     try:
         plan, code = verified(bundle, room)
         if code:
@@ -228,6 +266,8 @@ def main(words=None):
             settled, _ = records.settle(run, records.read(run))
             print(json.dumps(records.counts(plan, settled), indent=1))
             return names.EXIT_OK
+        if chosen.verb == "compare":
+            return compare(bundle, plan, room, chosen)
         if chosen.verb == "round":
             return room("rounds").launch(bundle, plan, chosen.run, say)
         return work(bundle, plan, room, chosen)

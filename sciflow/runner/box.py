@@ -73,11 +73,33 @@ def choose(boxes, wanted=None):
     raise BoxError("no engine works here: %s" % "; ".join(tried))
 
 
-def content(bundle, digest):
-    """Return the path of what has this digest (`sha256:<hex>`), carried by the bundle or kept in the cache, or None."""
+def claim(path):
+    """Note that a file of the cache is used now, so that nobody clears it away as unused; say whether it is there."""
+    try:
+        os.utime(path)
+    except OSError:
+        pass  # it is not there; or the cache is another user's or read-only, and a run needs no more than to read it
+    return os.path.isfile(path)
+
+
+def places(bundle, digest):
+    """Return where content of this digest (`sha256:<hex>`) is looked for: carried by the bundle, kept in the cache."""
     name = digest.split(":", 1)[1]
-    places = (os.path.join(bundle, names.CARRIED, "sha256", name), os.path.join(names.cache(), "sha256", name))
-    return next((path for path in places if os.path.isfile(path)), None)
+    return [os.path.join(bundle, names.CARRIED, "sha256", name), os.path.join(names.cache(), "sha256", name)]
+
+
+def content(bundle, digest):
+    """Return the path of what has this digest, carried by the bundle or kept in the cache, or None."""
+    carried, kept = places(bundle, digest)
+    return carried if os.path.isfile(carried) else kept if claim(kept) else None
+
+
+def _absent(bundle, digest):
+    return BoxError(
+        "the image %s is neither carried by the bundle nor in the cache: there is no `%s` and no `%s`; "
+        "run `sciflow fetch` on this bundle where there is a network, or compile it with --fat"
+        % tuple([digest] + places(bundle, digest))
+    )
 
 
 def _made(words, target, say):
@@ -109,17 +131,14 @@ def image(box, bundle, say):
     if "file" in wanted:
         path = content(bundle, wanted["file"])
         if path is None:
-            raise BoxError(
-                "the image %s is neither carried by the bundle nor in the cache %s: "
-                "run `sciflow fetch` on this bundle, or compile it with --fat" % (wanted["file"], names.cache())
-            )
+            raise _absent(bundle, wanted["file"])
         digest = names.digest_file(path)[0]
         if digest != wanted["file"].split(":", 1)[1]:
             raise BoxError("the image %s is not what its name says: remove that file and fetch it again" % path)
         return path
     if "sif" in wanted:
         path = os.path.join(names.cache(), "sif", wanted["sif"].split(":", 1)[1] + ".sif")
-        if not os.path.exists(path):
+        if not claim(path):
             _made(box["pull"], path, say)
         return path
     if not _succeeds(filled(box["present"], {"image": wanted["name"]})):
@@ -128,11 +147,10 @@ def image(box, bundle, say):
             words = filled(box["load"], {"archive": archive})
         elif box["pull"]:
             words = filled(box["pull"], {"image": wanted["name"]})
+        elif "archive" in wanted:
+            raise _absent(bundle, wanted["archive"])
         else:
-            raise BoxError(
-                "the image %s is neither carried by the bundle nor in the cache %s: run `sciflow fetch` on this bundle"
-                % (wanted["name"], names.cache())
-            )
+            raise BoxError("the engine has no image %s: run `sciflow fetch` on this bundle" % wanted["name"])
         say("getting the image: %s" % " ".join(words))
         found = subprocess.run(
             words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False

@@ -56,6 +56,20 @@ def gpus():
         return 0
 
 
+def lacking(tasks, capacity):
+    """Return {task: {what: [wanted, there]}}: the tasks, each with what it asks for beyond a capacity."""
+    found = {}
+    for task in tasks:
+        short = {
+            what: [task["resources"][what], capacity[what]]
+            for what in sorted(capacity)
+            if task["resources"][what] > capacity[what]
+        }
+        if short:
+            found[task["name"]] = short
+    return found
+
+
 def process(pid):
     """Return when a process of this machine started (clock ticks since boot), or an empty text where there is none.
 

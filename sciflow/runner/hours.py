@@ -40,7 +40,8 @@ def windows(schedule, now):
     for day in range(today - 2, today + LOOK_AHEAD_DAYS):
         opens, closes = schedule["opens"] * 60, schedule["closes"] * 60
         over_midnight = DAY_S if closes <= opens else 0
-        spans.append((day * DAY_S + opens, day * DAY_S + closes + over_midnight))
+        if opens != closes:  # else there are no hours, and only weekends are open
+            spans.append((day * DAY_S + opens, day * DAY_S + closes + over_midnight))
         if schedule["weekends"] and (day + 3) % 7 in (SATURDAY, SUNDAY):  # 1970-01-01 was a Thursday
             spans.append((day * DAY_S, (day + 1) * DAY_S))
     merged = []

@@ -70,6 +70,9 @@ def number(value):
         raise ValueError("not a finite number: %r" % value)
     if value == 0:
         return "0"
+    text = repr(value)
+    if "e" not in text:  # most are laid out alike
+        return text[:-2] if text.endswith(".0") else text
     sign, text = ("-", repr(-value)) if value < 0 else ("", repr(value))
     mantissa, _, exponent = text.partition("e")
     whole, _, fraction = mantissa.partition(".")

@@ -90,6 +90,11 @@ def minutes(seconds):
     return -int(-seconds // 60)
 
 
+def packed(task, known):
+    """Return how many steps of a task one element runs, by what was learned or else by what is declared."""
+    return max(1, int(ELEMENT_S // max(known.get(task["name"], task["resources"]["time_s"]), 0.1)))
+
+
 def plan_round(plan, remaining, known, limits):
     """Return a round's arrays, in the order of the tasks: [{"task", "elements": [[step, …], …], "options", "after"}].
 
@@ -102,7 +107,7 @@ def plan_round(plan, remaining, known, limits):
         if not wanted:
             continue
         wants = task["resources"]
-        size = max(1, int(ELEMENT_S // max(known.get(task["name"], wants["time_s"]), 0.1)))
+        size = packed(task, known)
         elements = [wanted[at : at + size] for at in range(0, len(wanted), size)]
         options = [
             "--ntasks=1",

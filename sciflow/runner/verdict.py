@@ -87,21 +87,28 @@ def seal_of(bundle, path, identity):
     if not sound or not signed_by(key, mark, pre_authentication(PAYLOAD_TYPE, payload)):
         raise Refused("is broken: its signature does not hold")
     if sealed != identity:
-        raise Refused("is over another manifest (%s)" % shown(str(sealed))[:12])
+        raise Elsewhere("is over another manifest (%s)" % shown(str(sealed))[:12])
     return Seal(path, key)
+
+
+class Elsewhere(Refused):
+    """A seal is sound, but over another manifest."""
 
 
 def seals_of(bundle, identity):
     """Return (seals, faults) of a bundle's seals folder, both sorted by path."""
-    seals, faults = [], []
+    seals, faults, elsewhere = [], [], False
     folder = os.path.join(bundle, "seals")
     for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
         try:
             seals.append(seal_of(bundle, "seals/" + name, identity))
         except Refused as error:
             faults.append(("seals/" + name, str(error)))
+            elsewhere = elsewhere or isinstance(error, Elsewhere)
         except OSError as error:
             faults.append(("seals/" + name, "cannot be read (%s)" % error.strerror))
+    if elsewhere and not seals:
+        faults.append(("manifest.json", "is not the one that was sealed"))
     return seals, faults
 
 

@@ -57,9 +57,10 @@ class Running(object):
 class Worker(object):
     """A worker's means: bundle, plan, run, steps, box. `run` it once."""
 
-    def __init__(self, bundle, plan, run, steps, settled, capacity, say):
+    def __init__(self, bundle, plan, run, steps, settled, capacity, say, noted=None):
         self.bundle, self.plan, self.run_folder, self.steps = bundle, plan, run, steps
         self.settled, self.capacity, self.say = dict(settled), capacity, say
+        self.noted = noted or {}  # what a reader should know of this worker beside its machine
         self.name, self.stopping, self.running = "w" + token(), None, {}
         self.work = os.path.join(run, names.WORK, self.name)
         self.tasks = {task["name"]: task for task in plan["tasks"]}
@@ -124,14 +125,15 @@ class Worker(object):
         self.given = given.Given(self.plan, self.steps, self.table, self.settled, self.work, loop.paths)
         try:
             segment.append(
-                {
-                    "worker": self.name,
-                    "facts": facts.host(),
-                    "box": dict(loop.isolation, image=self.plan["image"]),
-                    "capacity": self.capacity,
-                    "envelope": given.ENVELOPE,
-                    "start": time.time(),
-                }
+                dict(
+                    self.noted,
+                    worker=self.name,
+                    facts=facts.host(),
+                    box=dict(loop.isolation, image=self.plan["image"]),
+                    capacity=self.capacity,
+                    envelope=given.ENVELOPE,
+                    start=time.time(),
+                )
             )
             segment.commit()
             self._loop(order, loop, segment, progress)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sciflow.workflow import axes, expression, grid, sequences, space, sweep
-from sciflow.workflow.axes import MAX_POINTS, SPOKEN
+from sciflow.workflow.axes import SPOKEN
+from sciflow.workflow.budget import MAX_DRAWN
 from sciflow.workflow.faults import Faults, likely, shown
 from sciflow.workflow.spec import Block, Derived, Keys, Kind, Parameter, Partial, Sample
 
@@ -151,8 +152,8 @@ def _sample(asked: Asked, faults: Faults) -> Sample | None:
     if not drawn and not faults.has(("parameters",)):
         hint = "write one as `uniform`, `loguniform`, `normal`, `integer` or `choice`"
         faults.key(path, "`sample` draws parameters, and none is drawn", hint)
-    if (values := len(drawn) * table["points"]) > MAX_POINTS:
-        fault = f"`sample` draws {values:,} values, and may draw {MAX_POINTS:,}"
+    if (values := len(drawn) * table["points"]) > MAX_DRAWN:
+        fault = f"`sample` draws {values:,} values, and may draw {MAX_DRAWN:,}"
         faults.value((*path, "points"), fault, "draw fewer points, or fewer parameters")
     most = sequences.MAX_DIMENSIONS.get(table["method"], len(drawn))
     if len(drawn) > most:
@@ -195,7 +196,8 @@ def _partials(asked: Asked, key: str, faults: Faults) -> tuple[Partial, ...]:
                     hint = likely(str(value), [str(other) for other in one.values[:1000]], what="values")
                     faults.value(path, f"`exclude`: `{name}` is never `{shown(value)}`", hint)
                 found.append((name, held))
-        sound.append(tuple(found))
+        order = list(by_name)
+        sound.append(tuple(sorted(found, key=lambda pair: order.index(pair[0]))))
     return tuple(sound)
 
 

@@ -68,24 +68,25 @@ def _image(image: Image) -> dict[str, Any]:
 
 def _sweeps(workflow: Workflow) -> dict[str, Any]:
     derive = {one.name: one.expression for one in workflow.derive}
-    tables = {one.name: _blocks(one) for one in workflow.sweeps}
+    by_name = {one.name: one for one in workflow.parameters}
+    tables = {one.name: _blocks(one, by_name) for one in workflow.sweeps}
     own = tables.pop("", {})
     return {"sweep": _set(derive=derive) | own, "sweeps": tables}
 
 
-def _blocks(sweep: Sweep) -> dict[str, Any]:
-    blocks = [_block(one) for one in sweep.blocks]
+def _blocks(sweep: Sweep, by_name: Mapping[str, Parameter]) -> dict[str, Any]:
+    blocks = [_block(one, by_name) for one in sweep.blocks]
     return blocks[0] if len(blocks) == 1 else {"blocks": blocks}
 
 
-def _block(block: Block) -> dict[str, Any]:
+def _block(block: Block, by_name: Mapping[str, Parameter]) -> dict[str, Any]:
     sample = block.sample
     return _set(
         parameters=_parameters(block.parameters),
         zip=[list(group) for group in block.zip],
         where=block.where,
-        exclude=[dict(partial) for partial in block.exclude],
-        include=[dict(partial) for partial in block.include],
+        exclude=[{name: _value(by_name[name], value) for name, value in partial} for partial in block.exclude],
+        include=[{name: _value(by_name[name], value) for name, value in partial} for partial in block.include],
         sample={"method": sample.method, "points": sample.points, **_set(seed=sample.seed)} if sample else {},
     )
 
@@ -101,6 +102,8 @@ def _parameters(parameters: tuple[Parameter, ...]) -> dict[str, Any]:
 def _parameter(one: Parameter) -> dict[str, Any]:
     said = _set(unit=one.unit, when=one.when)
     values = [_value(one, value) for value in one.values]
+    if one.repeats:
+        return {"replicates": len(values), **said}
     if one.draw is None:
         return {**_listed(one, values), **said}
     if one.draw.form == "choice":

@@ -5,15 +5,16 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-from typing import TYPE_CHECKING
+from array import array
+from typing import TYPE_CHECKING, Any
 
 from sciflow.workflow import exact, sequences
 from sciflow.workflow.budget import DRAWN, EXACT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from sciflow.workflow.spec import Draw, Parameter, Sample, Value
+    from sciflow.workflow.spec import Draw, Kind, Parameter, Sample, Value
 
 FORMS = ("uniform", "loguniform", "normal", "integer", "choice")
 
@@ -24,22 +25,26 @@ def cost(one: Parameter) -> int:
     return DRAWN + {"loguniform": EXACT, "normal": EXACT // 4}.get(form, 0)  # a normal's tails alone want a logarithm
 
 
-def values(drawn: Sequence[Parameter], sample: Sample) -> list[list[Value]]:
+def values(drawn: Sequence[Parameter], sample: Sample) -> list[Sequence[Value]]:
     """Return, for each drawn parameter, one value a point: `sample.points` of them."""
     units = sequences.unit(sample.method, sample.points, sample.seed, [one.name for one in drawn])
     return [
-        list(map(_quantile(one.draw, one.values), numbers))
+        _packed(one.kind, map(_quantile(one.draw, one.values), numbers))
         for one, numbers in zip(drawn, units, strict=True)
         if one.draw is not None
     ]
 
 
+def _packed(kind: Kind, made: Iterator[Any]) -> Sequence[Value]:
+    """Hold a column in as little room as it takes."""
+    typecodes = {"int": "q", "float": "d"}
+    return array(typecodes[kind], made) if kind in typecodes else list(made)
+
+
 def _quantile(draw: Draw, choices: Sequence[Value]) -> Callable[[float], Value]:
     """Return what turns a number between 0 and 1 into the value below which so much of the distribution lies."""
     if draw.form == "choice":
-        weights = draw.weights or (1.0,) * len(choices)
-        ends = list(itertools.accumulate(weights))
-        return lambda unit: choices[min(bisect.bisect_right(ends, unit * ends[-1]), len(choices) - 1)]
+        return _chosen(choices, draw.weights or (1.0,) * len(choices))
     first, second = draw.numbers
     if draw.form == "integer":
         low, count = int(first), int(second) - int(first) + 1
@@ -54,6 +59,18 @@ def _quantile(draw: Draw, choices: Sequence[Value]) -> Callable[[float], Value]:
 
 
 GRAIN = 1 << 53
+FURTHEST = 9  # standard deviations that no number above 2**-53 and below 1 - 2**-53 reaches
+
+
+def _chosen(choices: Sequence[Value], weights: Sequence[float]) -> Callable[[float], Value]:
+    """Return what turns a number between 0 and 1 into a choice; one without weight is never made."""
+    _, exponent = math.frexp(max(weights))
+    # By a power of two, which loses no digit, so that neither the sum nor its parts leave what floats can hold.
+    scaled = [math.ldexp(weight, -exponent) for weight in weights]
+    able = [(choice, weight) for choice, weight in zip(choices, scaled, strict=True) if weight]
+    ends = list(itertools.accumulate(weight for _, weight in able))
+    # The product may be rounded up to the last end, which is beyond the last choice.
+    return lambda unit: able[min(bisect.bisect_right(ends, unit * ends[-1]), len(able) - 1)][0]
 
 
 def normal(unit: float) -> float:

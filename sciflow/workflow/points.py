@@ -11,14 +11,14 @@ import json
 import math
 import operator
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sciflow.runner import names as form
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from sciflow.workflow.spec import Kind, Value
 
@@ -27,13 +27,17 @@ Point: TypeAlias = "tuple[Value | None, ...]"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """A column of the table of points; in an `optional` one some points have no value."""
+    """A column of the table of points; in an `optional` one some points have no value.
+
+    One that `repeats` only numbers points that are otherwise the same.
+    """
 
     name: str
     kind: Kind
     unit: str = ""
     derived: bool = False
     optional: bool = False
+    repeats: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +67,7 @@ class Axis:
         """Return how many different rows some of its columns have."""
         chosen = [values for name, values in zip(self.names, self.values, strict=True) if name in wanted]
         if len(chosen) == 1 and isinstance(chosen[0], Coded):
-            return len(chosen[0].known)
+            return chosen[0].distinct()
         if not chosen or len(chosen) == len(self.names):
             return len(self) if chosen else 1
         return len(set(zip(*chosen, strict=True)))
@@ -115,19 +119,10 @@ class Points(Sequence[Point]):
 
 
 class Coded(Sequence["Value | None"]):
-    """A column of few different values: each once, and a number a row that says which."""
+    """A column of few different values: the values, and a number a row that says which."""
 
-    def __init__(self) -> None:
-        self.known: dict[Value | None, int] = {}
-        self.codes = array("I")
-        self._values: list[Value | None] = []
-
-    def append(self, value: Value | None) -> None:
-        """Add a row."""
-        code = self.known.setdefault(value, len(self.known))
-        if code == len(self._values):
-            self._values.append(value)
-        self.codes.append(code)
+    def __init__(self, values: Sequence[Value | None], codes: array[int]) -> None:
+        self.known, self.codes = values, codes
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -135,34 +130,51 @@ class Coded(Sequence["Value | None"]):
 
     def __iter__(self) -> Iterator[Value | None]:
         """Yield the value of each row."""
-        return map(self._values.__getitem__, self.codes)
+        return map(self.known.__getitem__, self.codes)
 
     def __getitem__(self, row: Any) -> Any:
         """Return the value of a row."""
-        return self._values[self.codes[row]]
+        return self.known[self.codes[row]]
 
-    def coded(self, texts: Mapping[Value | None, str]) -> Iterator[str]:
-        """Yield, for each row, the text given for its value."""
-        return map([texts[value] for value in self._values].__getitem__, self.codes)
+    def distinct(self) -> int:
+        """Return how many different values the rows have."""
+        return len({self.known[code] for code in set(self.codes)})
 
 
 def packed(columns: Sequence[Column], rows: Iterable[Point]) -> Axis:
     """Return an axis of these columns; numbers take eight bytes a row, all else four."""
     typecodes = {"int": "q", "float": "d"}
-    values: list[Any] = [
-        array(typecodes[one.kind]) if one.kind in typecodes and not one.optional else Coded() for one in columns
-    ]
-    adding = [one.append for one in values]
+    values: list[Any] = []
+    adding: list[Callable[[Any], object]] = []
+    for one in columns:
+        plain = array(typecodes[one.kind]) if one.kind in typecodes and not one.optional else None
+        values.append(_Coding() if plain is None else plain)
+        adding.append(values[-1].append)
     turns = 0
     for turns, row in enumerate(rows, 1):  # noqa: B007  the count is what is wanted after the last
         for add, value in zip(adding, row, strict=True):
             add(value)
-    return Axis(names=tuple(one.name for one in columns), values=tuple(values), turns=turns)
+    found = tuple(one.coded() if isinstance(one, _Coding) else one for one in values)
+    return Axis(names=tuple(one.name for one in columns), values=found, turns=turns)
+
+
+class _Coding:
+    """A Coded column that is still being written."""
+
+    def __init__(self) -> None:
+        self.known: dict[Value | None, int] = {}
+        self.codes = array("I")
+
+    def append(self, value: Value | None) -> None:
+        self.codes.append(self.known.setdefault(value, len(self.known)))
+
+    def coded(self) -> Coded:
+        return Coded(list(self.known), self.codes)
 
 
 def _written(name: str, values: Sequence[Value | None]) -> Iterator[str]:
     """Yield `"name":value` for each value of a column."""
     head = json.dumps(name) + ":"
     if isinstance(values, Coded):
-        return values.coded({value: head + form.canonical(value) for value in values.known})
+        return map([head + form.canonical(value) for value in values.known].__getitem__, values.codes)
     return (head + form.canonical(value) for value in values)

@@ -109,17 +109,14 @@ def _directions(dimension: int) -> list[int]:
 
 def _halton(count: int, stream: str, dimension: int) -> array[float]:
     """Mirror the digits of 0, 1, 2 … about the point, in the base of this dimension (Halton 1960)."""
-    base, shift = PRIMES[dimension], _fraction(next(_words(stream)))
+    base, shift = PRIMES[dimension], next(_words(stream)) >> (65 - FRACTION)
+    grains = 1 << (FRACTION - 1)
     made = array("d")
     for index in range(count):
         mirrored, scale, rest = 0, 1, index
         while rest:
             rest, digit = divmod(rest, base)
             mirrored, scale = mirrored * base + digit, scale * base
-        number = mirrored / scale + shift
-        number -= number >= 1
-        made.append(number or SMALLEST)
+        # In whole grains, whose middles are taken, so that 0 and 1 themselves never come.
+        made.append(((mirrored * grains // scale + shift) % grains + 0.5) / grains)
     return made
-
-
-SMALLEST = 2.0**-FRACTION  # what stands for 0, at which a normal distribution has no value

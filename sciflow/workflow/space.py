@@ -125,7 +125,7 @@ def _one(name: str, entry: dict[str, Any], path: Keys, faults: Faults, tables: T
         at = at if error.index is None else (*at, error.index)
         faults.value(at, f"parameter `{shown(name)}`: {error.text}", error.hint)
         return None
-    return Parameter(name=name, kind=kind, values=values, unit=unit, when=when)
+    return Parameter(name=name, kind=kind, values=values, unit=unit, when=when, repeats=form == "replicates")
 
 
 def _form(entry: dict[str, Any]) -> str:
@@ -177,12 +177,9 @@ def _drawn(name: str, form: str, entry: dict[str, Any]) -> Parameter:
             name=name, kind="int", unit=unit, when=when, draw=Draw(form="integer", numbers=(first, second))
         )
     numbers = (float(first), float(second))
-    if not math.isfinite(abs(numbers[0]) + SPREAD * abs(numbers[1])):
+    if not math.isfinite(abs(numbers[0]) + draw.FURTHEST * abs(numbers[1])):
         raise axes.AxisError("its values may be too large for a number", "bring them closer to 0")
     return Parameter(name=name, kind="float", unit=unit, when=when, draw=Draw(form=form, numbers=numbers))  # type: ignore[arg-type]  # one of FORMS
-
-
-SPREAD = 9  # standard deviations that no draw of 53 bits leaves
 
 
 def _weights(written: Sequence[float], count: int) -> tuple[float, ...]:

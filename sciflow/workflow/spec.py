@@ -19,7 +19,7 @@ Value: TypeAlias = bool | int | float | str
 Kind: TypeAlias = Literal["bool", "int", "float", "text", "table"]
 Keys: TypeAlias = tuple[str | int, ...]
 Partial: TypeAlias = tuple[tuple[str, Value], ...]
-"""(parameter, value), in the order of the file."""
+"""(parameter, value), in the order of the parameters."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +67,7 @@ class Parameter:
     """An axis of the space; all values are of one kind. A value of kind `table` is the table as canonical JSON.
 
     One that is drawn (`draw`) has no values, but those of a choice. Where `when` is false a point has no value of it.
+    One that `repeats` only numbers points that are otherwise the same: results are averaged over it.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Parameter:
     unit: str = ""
     when: str = ""
     draw: Draw | None = None
+    repeats: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,7 @@ from sciflow.workflow.points import Axis, Column, Point, Points, packed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sciflow.workflow.spec import Block, Derived, Kind, Parameter, Partial, Sweep, Workflow
+    from sciflow.workflow.spec import Block, Derived, Kind, Parameter, Sweep, Workflow
 
 __all__ = ["Axis", "Column", "Point", "PointError", "Points", "columns", "make", "points", "size"]
 
@@ -25,12 +25,19 @@ def columns(parameters: Sequence[Parameter], derive: Sequence[Derived]) -> tuple
 
     Raises expression.ExpressionError.
     """
+    return _columns(parameters, derive, {one.name for one in parameters if one.when})
+
+
+def _columns(parameters: Sequence[Parameter], derive: Sequence[Derived], optional: set[str]) -> tuple[Column, ...]:
     plain = {
-        one.name: Column(name=one.name, kind=one.kind, unit=one.unit, optional=bool(one.when)) for one in parameters
+        one.name: Column(
+            name=one.name, kind=one.kind, unit=one.unit, optional=one.name in optional, repeats=one.repeats
+        )
+        for one in parameters
     }
-    for name, made in _derived(parameters, derive).items():
-        optional = any(plain[read].optional for read in made.names)
-        plain[name] = Column(name=name, kind=made.kind, derived=True, optional=optional)
+    for name, made in _derived(parameters, derive, optional).items():
+        absent = any(plain[read].optional for read in made.names)
+        plain[name] = Column(name=name, kind=made.kind, derived=True, optional=absent)
     return tuple(plain.values())
 
 
@@ -50,14 +57,16 @@ def make(parameters: Sequence[Parameter], derive: Sequence[Derived], sweep: Swee
     The last parameter turns fastest; parameters that turn together do so at the place of the first of them. A point
     that has stood before is left out. Raises PointError where an expression has no value at a point.
     """
-    found = columns(_anywhere(parameters, sweep), derive)
+    found = _columns(parameters, derive, _optional(parameters, sweep))
     grids = list(_grids(parameters, derive, sweep))
     if len(grids) == 1:
         return Points(columns=found, axes=grid.axes(grids[0]))
     joined = [Points(columns=found, axes=grid.axes(one)) for one in grids]
     axis = packed(found, _once(joined))
-    # Without columns, all points are one.
-    return Points(columns=found, axes=(axis,) if found else (), doubles=sum(map(len, joined)) - len(axis))
+    # Without columns there is one point, of no axis, or none.
+    return Points(
+        columns=found, axes=(axis,) if found or not axis.turns else (), doubles=sum(map(len, joined)) - len(axis)
+    )
 
 
 def points(workflow: Workflow, sweep: Sweep | None = None) -> Points:
@@ -80,26 +89,30 @@ def _once(joined: Sequence[Points]) -> Iterator[Point]:
 
 
 def _grids(parameters: Sequence[Parameter], derive: Sequence[Derived], sweep: Sweep) -> Iterator[Grid]:
-    somewhere = _anywhere(parameters, sweep)
-    known = {one.name: one for one in columns(somewhere, derive)}
+    known = {one.name: one for one in _columns(parameters, derive, _optional(parameters, sweep))}
     kinds = {name: one.kind for name, one in known.items()}
     optional = {name for name, one in known.items() if one.optional}
-    derived = _derived(somewhere, derive)
+    derived = _derived(parameters, derive, optional)
     for block in sweep.blocks:
         where = expression.parse(block.where, kinds, optional) if block.where else None
         theirs = effective(parameters, block)
-        for chosen, one, kept in [
-            (theirs, block, where),
-            *((*_included(theirs, block, partial), None) for partial in block.include),
-        ]:
-            conditions = {each.name: expression.parse(each.when, kinds, optional) for each in chosen if each.when}
-            yield Grid(columns=known, parameters=chosen, block=one, derived=derived, conditions=conditions, where=kept)
+        conditions = {each.name: expression.parse(each.when, kinds, optional) for each in theirs if each.when}
+        bare = dataclasses.replace(block, exclude=())
+        for one, fixed, kept in [(block, {}, where), *((bare, dict(partial), None) for partial in block.include)]:
+            yield Grid(
+                columns=known,
+                parameters=theirs,
+                fixed=fixed,
+                block=one,
+                derived=derived,
+                conditions=conditions,
+                where=kept,
+            )
 
 
-def _anywhere(parameters: Sequence[Parameter], sweep: Sweep) -> tuple[Parameter, ...]:
-    """Return the parameters, each with a condition if it has one in any block: then some points may lack its value."""
-    whens = {one.name: one.when for block in sweep.blocks for one in block.parameters if one.when}
-    return tuple(dataclasses.replace(one, when=one.when or whens.get(one.name, "")) for one in parameters)
+def _optional(parameters: Sequence[Parameter], sweep: Sweep) -> set[str]:
+    """Return the parameters that some block gives a condition."""
+    return {one.name for block in sweep.blocks for one in effective(parameters, block) if one.when}
 
 
 def effective(parameters: Sequence[Parameter], block: Block) -> tuple[Parameter, ...]:
@@ -108,25 +121,14 @@ def effective(parameters: Sequence[Parameter], block: Block) -> tuple[Parameter,
     return tuple(instead.get(one.name, one) for one in parameters)
 
 
-def _included(parameters: Sequence[Parameter], block: Block, partial: Partial) -> tuple[tuple[Parameter, ...], Block]:
-    """Return the block that an included partial point is: what it names stands still, the others turn as they did."""
-    fixed = dict(partial)
-    kept = [tuple(name for name in group if name not in fixed) for group in block.zip]
-    return (
-        tuple(
-            dataclasses.replace(one, values=(fixed[one.name],), draw=None) if one.name in fixed else one
-            for one in parameters
-        ),
-        dataclasses.replace(block, zip=tuple(group for group in kept if group), where="", exclude=(), include=()),
-    )
-
-
-def _derived(parameters: Sequence[Parameter], derive: Sequence[Derived]) -> dict[str, expression.Expression]:
+def _derived(
+    parameters: Sequence[Parameter], derive: Sequence[Derived], absent: set[str]
+) -> dict[str, expression.Expression]:
     """Return the expressions of the derived columns, each after those it reads. Raises expression.ExpressionError."""
     return _parsed(
         tuple((one.name, one.expression) for one in derive),
         tuple((one.name, one.kind) for one in parameters),
-        frozenset(one.name for one in parameters if one.when),
+        frozenset(absent),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from sciflow.runner import names
-from sciflow.workflow import calls, quantity, template
+from sciflow.workflow import calls, dependence, quantity, template
 from sciflow.workflow.faults import Faults, inside, likely, shown
 from sciflow.workflow.order import order
 from sciflow.workflow.space import written
@@ -45,7 +45,7 @@ def build(data: dict[str, Any], folder: Path, faults: Faults) -> tuple[Task, ...
             task=task, tasks=by_name, columns=columns, inputs=list(raw.get("inputs", {})), raw_tasks=raw["tasks"]
         )
         _placeholders(scope, faults)
-    uses = _uses(found, by_name, columns)
+    uses = dependence.uses(found, columns)
     _runs_once(found, uses, faults)
     _functions(found, uses, columns, folder, faults)
     return found
@@ -298,20 +298,7 @@ def _shell_pieces(pieces: Sequence[tuple[str | Placeholder, int]]) -> Iterator[t
             before = char
 
 
-def _uses(found: Sequence[Task], by_name: Mapping[str, Task], columns: Sequence[str]) -> dict[str, set[str]]:
-    """Return, for each task, the columns that its steps depend on: its own and those of all it needs."""
-    uses: dict[str, set[str]] = {}
-    for name in order({task.name: task.needs for task in found})[0]:
-        task = by_name[name]
-        pieces = [piece for word in task.words for piece in word if isinstance(piece, Placeholder)]
-        own = {piece.name for piece in pieces if piece.kind == "parameter"} | set(task.parameters or ())
-        if (task.python and task.parameters is None) or any(piece.kind in ("point", "seed") for piece in pieces):
-            own = set(columns)
-        uses[name] = set() if task.gather else own.union(*(uses.get(need, ()) for need in task.needs))
-    return uses
-
-
-def _runs_once(found: Sequence[Task], uses: Mapping[str, set[str]], faults: Faults) -> None:
+def _runs_once(found: Sequence[Task], uses: Mapping[str, Sequence[str]], faults: Faults) -> None:
     """Refuse a task that runs once but needs, beside what it gathers, a task with many steps."""
     for task in found:
         for index, need in enumerate(task.needs):
@@ -323,7 +310,7 @@ def _runs_once(found: Sequence[Task], uses: Mapping[str, set[str]], faults: Faul
 
 
 def _functions(
-    found: Sequence[Task], uses: Mapping[str, set[str]], columns: Sequence[str], folder: Path, faults: Faults
+    found: Sequence[Task], uses: Mapping[str, Sequence[str]], columns: Sequence[str], folder: Path, faults: Faults
 ) -> None:
     """Check the functions that tasks name, if what travels is known."""
     called = [task for task in found if task.python]
@@ -332,5 +319,5 @@ def _functions(
         chosen = Code(include=tuple(table.get("include", ())), exclude=tuple(table.get("exclude", ())))
         source = calls.source(chosen, folder)
         for task in called:
-            mine = [name for name in columns if name in uses[task.name]]
+            mine = uses[task.name]
             calls.check(task, mine, alone=not task.gather and len(mine) == len(columns), found=source, faults=faults)

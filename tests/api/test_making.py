@@ -2,6 +2,7 @@
 
 import json
 
+import polars as pl
 import pytest
 
 from sciflow import api
@@ -27,6 +28,63 @@ def test_check_adds_up_what_steps_may_use(tmp_path):
 
 def test_check_measures_the_inputs(tmp_path):
     assert api.check(small.write(tmp_path)).input_bytes == 3
+
+
+def test_check_measures_each_sweep(tmp_path):
+    found = api.check_all(small.several(tmp_path))
+    assert [(one.name, one.points) for one in found] == [("small-slow", 2), ("small-fast", 1)]
+
+
+def test_check_counts_what_had_stood_before(tmp_path):
+    blocks = "[sweep]\nblocks = [{ where = 'size == 1' }, { where = 'rate == 1.0' }]\n[tasks.prepare]"
+    found = api.check(small.write(tmp_path, ("[tasks.prepare]", blocks)))
+    assert (found.points, found.doubles) == (3, 1)
+
+
+def test_check_reads_values_from_parquet(tmp_path):
+    pl.DataFrame({"size": [1, 2, 3]}).write_parquet(tmp_path / "design.parquet")
+    found = api.check(small.write(tmp_path, ("size = [1, 2]", 'size = { from = "design.parquet" }')))
+    assert found.points == 6
+
+
+def test_each_named_sweep_is_a_bundle_of_its_name(tmp_path):
+    made = api.compile_all(small.several(tmp_path))
+    assert [one.path.name for one in made] == [f"small-slow-{made[0].id[:12]}", f"small-fast-{made[1].id[:12]}"]
+
+
+def test_a_bundle_of_a_named_sweep_holds_its_points_alone(tmp_path):
+    made = api.compile(small.several(tmp_path), sweep="fast")
+    assert json.loads((made.path / "plan.json").read_bytes())["points"] == 1
+    assert (made.path / "points.jsonl").read_text() == '{"rate":1,"size":2}\n'
+
+
+def test_a_sweep_compiled_alone_is_the_one_compiled_with_all(tmp_path):
+    file = small.several(tmp_path)
+    assert api.compile(file, sweep="fast").id == api.compile_all(file)[1].id
+
+
+def test_sweeps_are_compiled_in_the_order_they_are_asked_for(tmp_path):
+    made = api.compile_all(small.several(tmp_path), sweeps=["fast", "slow"])
+    assert [one.path.name.rpartition("-")[0] for one in made] == ["small-fast", "small-slow"]
+
+
+def test_a_sweep_that_is_not_there_is_refused_with_those_that_are(tmp_path):
+    with pytest.raises(UsageError, match=r"`small` has no sweep `fine`") as caught:
+        api.compile(small.several(tmp_path), sweep="fine")
+    assert caught.value.hint == "its sweeps are `slow`, `fast`"
+    assert not (tmp_path / "workflow.lock").exists()
+
+
+def test_a_sweep_of_a_file_whose_one_sweep_has_no_name_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"`small` has no sweep `fine`") as caught:
+        api.compile(small.write(tmp_path), sweep="fine")
+    assert caught.value.hint == "it has one, without a name"
+
+
+def test_one_of_several_sweeps_is_asked_for_by_name(tmp_path):
+    with pytest.raises(UsageError, match="has several sweeps, and one is wanted"):
+        api.compile(small.several(tmp_path))
+    assert not (tmp_path / "bundles").exists()
 
 
 def test_compile_gives_the_path_and_the_id(tmp_path):
@@ -112,7 +170,8 @@ def test_a_point_without_a_value_leaves_nothing(tmp_path):
 
 
 def test_init_writes_a_study_that_checks(tmp_path):
-    assert api.check(api.init(tmp_path / "study") / "workflow.toml").points > 1
+    found = api.check(api.init(tmp_path / "study") / "workflow.toml")
+    assert found.points > 1
 
 
 def test_init_leaves_a_folder_with_something_in_it_alone(tmp_path):

@@ -1,6 +1,8 @@
-"""Bundles started and looked at by the api: run, logs, fetch, carry, submit."""
+"""Bundles started and looked at by the api: run, logs, submit."""
 
+import os
 import shutil
+import sys
 
 import pytest
 
@@ -78,18 +80,35 @@ def test_a_step_without_a_record_is_refused_with_the_steps_there_are(ran, step):
     assert "train/0…3" in caught.value.hint
 
 
-def test_fetch_says_which_engine_is_ready(tmp_path):
-    assert api.fetch(small.compiled(tmp_path), engine="host") == "host"
-
-
-def test_carry_leaves_a_bundle_without_an_image_as_it_is(tmp_path):
-    bundle = small.compiled(tmp_path)
-    before = small.contents(bundle)
-    api.carry(bundle)
-    assert small.contents(bundle) == before
-
-
 @pytest.mark.skipif(shutil.which("sbatch") is not None, reason="Slurm is here: tests/live holds this verb to it")
 def test_submit_says_what_is_missing_where_there_is_no_slurm(tmp_path):
     with pytest.raises(SurroundingsError, match="sbatch"):
         api.submit(small.compiled(tmp_path))
+
+
+GREEDY = ("[tasks.total]\n", "[tasks.total]\nresources = { cpus = 4096 }\n")
+
+
+def test_a_step_too_large_for_this_machine_is_refused(tmp_path):
+    bundle = small.compiled(tmp_path, GREEDY)
+    assert api.run(bundle, engine="host")[1] == names.EXIT_SURROUNDINGS
+
+
+def test_a_step_too_large_runs_with_what_is_here_where_that_is_asked(tmp_path):
+    bundle = small.compiled(tmp_path, GREEDY)
+    assert api.run(bundle, engine="host", degrade=True)[1] == names.EXIT_OK
+
+
+def test_the_host_finds_programs_where_it_is_told_to(tmp_path):
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    (folder / "greet").write_text("#!/bin/sh\necho hello\n")
+    (folder / "greet").chmod(0o755)
+    bundle = small.compiled(
+        tmp_path,
+        (f'["{sys.executable}", "t.py", "total"', '["greet", "total"'),
+        ("outputs = { sum", "# outputs = { sum"),
+        (', "{outputs.sum}"', ""),
+    )
+    assert api.run(bundle, engine="host", programs=f"{folder}{os.pathsep}{os.environ['PATH']}")[1] == names.EXIT_OK
+    assert api.logs(bundle, "total/0")[0]["stdout"] == "hello\n"

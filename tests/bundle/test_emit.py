@@ -230,12 +230,12 @@ def test_a_file_where_the_bundles_should_go_is_named(tmp_path, key):
 
 
 def test_a_point_that_cannot_be_made_leaves_nothing(tmp_path, key):
-    def rows():
-        yield {"size": 1}
+    def lines():
+        yield '{"size":1}'
         raise SurroundingsError("no more")
 
     with pytest.raises(SurroundingsError, match="no more"):
         emit.write(
-            replace(content(small.write(tmp_path / "study")), rows=rows()), tmp_path / "out", seal.load(str(key))
+            replace(content(small.write(tmp_path / "study")), lines=lines()), tmp_path / "out", seal.load(str(key))
         )
     assert list((tmp_path / "out").iterdir()) == []

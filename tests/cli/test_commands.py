@@ -84,6 +84,39 @@ def test_compile_prints_the_bundles_path_alone(tmp_path):
     assert found.stdout == f"{next((tmp_path / 'bundles').iterdir())}\n"
 
 
+def test_check_says_how_many_points_each_sweep_has(tmp_path):
+    found = small.sciflow("check", small.several(tmp_path))
+    assert last(found) == "ok: 3 points, 7 steps"
+    assert ("small-slow: 2 points\n" in found.stderr, "small-fast: 1 points\n" in found.stderr) == (True, True)
+
+
+def test_compile_prints_the_path_of_each_sweeps_bundle(tmp_path):
+    found = small.sciflow("compile", small.several(tmp_path))
+    assert [Path(line).name.rpartition("-")[0] for line in found.stdout.splitlines()] == ["small-slow", "small-fast"]
+
+
+def test_compile_of_one_sweep_prints_its_bundle_alone(tmp_path):
+    found = small.sciflow("compile", small.several(tmp_path), "--sweep", "fast")
+    assert [Path(line).name.rpartition("-")[0] for line in found.stdout.splitlines()] == ["small-fast"]
+
+
+def test_compile_of_a_sweep_that_is_not_there_ends_with_code_2(tmp_path):
+    found = small.sciflow("compile", small.several(tmp_path), "--sweep", "fine")
+    assert (found.returncode, found.stdout) == (2, "")
+    assert "has no sweep `fine`" in found.stderr
+
+
+def test_run_of_a_file_of_several_sweeps_asks_which(tmp_path):
+    found = small.sciflow("run", small.several(tmp_path), "--engine", "host")
+    assert (found.returncode, found.stdout) == (2, "")
+    assert "several sweeps, and one is wanted" in found.stderr
+
+
+def test_run_of_one_of_several_sweeps_runs_it(tmp_path):
+    found = small.sciflow("run", small.several(tmp_path), "--engine", "host", "--sweep", "fast")
+    assert (found.returncode, Path(last(found)).parents[1].name.rpartition("-")[0]) == (0, "small-fast")
+
+
 def test_compile_into_another_folder(tmp_path):
     found = small.sciflow("compile", small.write(tmp_path / "study"), "-o", tmp_path / "elsewhere")
     assert Path(last(found)).parent == tmp_path / "elsewhere"
@@ -212,8 +245,30 @@ def test_replay_of_a_strangers_bundle_ends_with_code_6(ran):
     assert (found.returncode, found.stdout) == (6, "")
 
 
-def test_fetch_says_which_engine_is_ready(ran, say):
+def test_fetch_says_which_engine_is_ready_where_there_is_nothing_to_carry(ran, say):
     assert last(say("fetch", ran, "--engine", "host")) == "ready for host"
+
+
+def test_fetch_makes_a_thin_bundle_fat_and_says_what_it_carries(tmp_path):
+    bundle = small.with_image(tmp_path)
+    found = small.sciflow("fetch", bundle, "--json")
+    (carried,) = json.loads(found.stdout)["carried"]
+    assert (carried["size"], carried["new"], carried["engines"][0]) == (100, True, "apptainer")
+    assert (bundle / "carried" / "sha256" / carried["digest"][7:]).is_file()
+    assert found.stderr.startswith(f"carrying {carried['digest']} for apptainer")
+
+
+def test_fetch_ends_with_the_bundle_that_is_fat_now(tmp_path):
+    bundle = small.with_image(tmp_path)
+    assert last(small.sciflow("fetch", bundle)) == str(bundle)
+
+
+def test_fetch_of_what_cannot_be_had_ends_with_code_3_and_says_where_it_was_looked_for(tmp_path):
+    bundle = small.with_image(tmp_path / "study")
+    found = small.sciflow("fetch", bundle, SCIFLOW_CACHE=tmp_path / "empty")
+    assert (found.returncode, found.stdout) == (3, "")
+    assert f"there is no `{bundle}/carried/sha256/" in found.stderr
+    assert f"no `{tmp_path}/empty/sha256/" in found.stderr
 
 
 def test_doctor_ends_with_what_works():
@@ -335,3 +390,11 @@ def test_a_disk_that_refuses_is_the_surroundings_fault(tmp_path):
     (bundle / "runs" / "main" / "results.csv").mkdir()
     found = small.sciflow("collect", bundle)
     assert (found.returncode, "Traceback" in found.stderr) == (3, False)
+
+
+def test_run_refuses_a_step_too_large_and_runs_it_degraded_when_told(say, tmp_path):
+    bundle = small.compiled(tmp_path, ("[tasks.total]\n", "[tasks.total]\nresources = { cpus = 4096 }\n"))
+    refused = say("run", bundle, "--engine", "host")
+    assert (refused.returncode, "cannot run on this machine" in refused.stderr) == (3, True)
+    degraded = say("run", bundle, "--engine", "host", "--degrade")
+    assert (degraded.returncode, "less is here than was asked for" in degraded.stderr) == (0, True)

@@ -22,6 +22,7 @@ NAMES = [
     "doctor",
     "schema",
     "key",
+    "cache",
 ]
 
 

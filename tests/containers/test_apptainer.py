@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,37 @@ def test_without_an_image_there_is_no_box():
 def test_an_apptainer_that_is_absent_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "`apptainer` is not on PATH" in apptainer.probe().advice
+
+
+def _engine(folder, script):
+    """Put an `apptainer` of one's own on PATH: the fault of a machine that is not at hand."""
+    (folder / "apptainer").write_text(
+        f'#!/bin/sh\ntest "$1" = --version && echo apptainer version 1.4.5 && exit\n{script}\n'
+    )
+    (folder / "apptainer").chmod(0o755)
+    return f"{folder}:/usr/bin:/bin"
+
+
+def test_an_apptainer_that_opens_no_box_does_not_work_and_says_why(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", _engine(tmp_path, "echo INFO >&2; echo 'FATAL: no namespaces' >&2; exit 255"))
+    found = apptainer.probe()
+    assert (found.works, found.version, found.advice) == (False, "1.4.5", "it opens no box: FATAL: no namespaces")
+    assert "user.max_user_namespaces" in found.ask
+
+
+def test_an_apptainer_without_network_namespaces_works_and_says_so(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", _engine(tmp_path, 'case "$*" in *"--network none"*) exit 255;; esac'))
+    found = apptainer.probe()
+    assert (found.works, "the host's network" in found.advice) == (True, True)
+
+
+@pytest.mark.live("apptainer")
+def test_an_apptainer_works_also_where_namespaces_cannot_be_made_by_hand(monkeypatch, tmp_path):
+    # As with a setuid Apptainer on a machine that lets no plain user make a namespace.
+    (tmp_path / "unshare").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "unshare").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert apptainer.probe().works
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import copy
 import datetime as dt
 import functools
-import itertools
 import json
 import tempfile
 from pathlib import Path
@@ -246,7 +245,7 @@ def test_a_wall_s_reading_is_the_first_instant_that_shows_it(zone, wall):
 
 @st.composite
 def graphs(draw):
-    """Return tasks in topological order, each with needs, parameters and resources, and a small grid of points."""
+    """Return tasks in topological order, each with needs, parameters and resources, and the turns of two axes."""
     tasks = []
     for number in range(draw(st.integers(1, 5))):
         earlier = [task["name"] for task in tasks]
@@ -261,10 +260,9 @@ def graphs(draw):
         }
         wants["time_s"] = draw(st.integers(1, 100))
         tasks.append({"name": f"t{number}", "needs": needs, "gather": gather, "uses": uses, "resources": wants})
-    rows = [
-        {"x": x, "y": y} for x, y in itertools.product(range(draw(st.integers(1, 3))), range(draw(st.integers(1, 2))))
-    ]
-    return tasks, rows
+    turns = [[{name: value} for value in range(draw(st.integers(1, most)))] for name, most in (("x", 3), ("y", 2))]
+    axes = [{"columns": list(rows[0]), "turns": len(rows)} for rows in turns]
+    return {"tasks": tasks, "axes": axes}, turns
 
 
 CAPACITY = {"cpus": 3, "memory_mib": 60, "gpus": 1}
@@ -273,10 +271,9 @@ CAPACITY = {"cpus": 3, "memory_mib": 60, "gpus": 1}
 @LAW
 @given(graphs(), st.randoms(), st.floats(0, 0.5))
 def test_no_step_starts_before_its_needs_and_no_more_than_there_is_room_for(graph, random, failures):
-    tasks, rows = graph
-    plan = {"tasks": tasks}
-    steps = points.Steps(plan, rows)
-    by_name = {task["name"]: task for task in tasks}
+    plan, turns = graph
+    steps = points.Steps(plan, turns)
+    by_name = {task["name"]: task for task in plan["tasks"]}
     found, free = order.Order(plan, steps, {}), dict(CAPACITY)
     running, ended = [], {}
     while True:
@@ -304,10 +301,9 @@ def test_no_step_starts_before_its_needs_and_no_more_than_there_is_room_for(grap
 @LAW
 @given(graphs(), st.data())
 def test_a_second_start_runs_what_the_first_did_not(graph, data):
-    tasks, rows = graph
-    plan = {"tasks": tasks}
-    steps = points.Steps(plan, rows)
-    by_name = {task["name"]: task for task in tasks}
+    plan, turns = graph
+    steps = points.Steps(plan, turns)
+    by_name = {task["name"]: task for task in plan["tasks"]}
     settled = {}
     for key in steps.all():
         if all(

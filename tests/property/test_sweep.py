@@ -1,77 +1,139 @@
-"""The points of a sweep are those of a brute-force search; a written workflow is read back equal."""
+"""The points of a sweep are those of a brute-force search; what is made of them agrees; a written workflow reads back.
 
-import itertools
+300 examples a law; `SCIFLOW_EXAMPLES=10000 pytest tests/property/test_sweep.py` tries so many.
+"""
+
+import dataclasses
+import json
+import os
+import tempfile
 from pathlib import Path
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from sciflow.bundle import emit
+from sciflow.errors import WorkflowError
+from sciflow.plan import graph, lock
+from sciflow.runner import points as runner
 from sciflow.workflow import draft, load, sweep
-from sciflow.workflow.spec import Derived, Metric, Parameter, Placeholder, Resources, Sweep, Task, Workflow
+from sciflow.workflow.spec import Metric, Parameter, Placeholder, Resources, Task, Workflow
+from tests.property import oracle
+from tests.property.spaces import spaces
 
-NAMES = ("p", "q", "r", "s")
+EXAMPLES = int(os.environ.get("SCIFLOW_EXAMPLES", "300"))
+LAW = settings(derandomize=True, max_examples=EXAMPLES, deadline=None)
+
+
+def made(workflow, index=0):
+    """Return the points of a sweep, or nothing where an expression has no value at one."""
+    chosen = workflow.sweeps[index]
+    try:
+        return sweep.make(workflow.parameters, workflow.derive, chosen)
+    except sweep.PointError:
+        return None
+
+
+def by_name(found):
+    names = [column.name for column in found.columns]
+    return [dict(zip(names, row, strict=True)) for row in found]
+
+
+@LAW
+@given(workflow=spaces())
+def test_the_points_are_those_of_a_brute_force_search(workflow):
+    found = made(workflow)
+    try:
+        expected, doubles = oracle.points(workflow, workflow.sweeps[0])
+    except (oracle.Absent, ArithmeticError):
+        assert found is None
+        return
+    if found is None:
+        # An expression has no value among combinations that something of other parameters leaves out, all of them.
+        assert oracle.empty(workflow, workflow.sweeps[0])
+        return
+    assert [tuple(row.items()) for row in by_name(found)] == [tuple(dict(row).items()) for row in expected]
+    if all(len(block.include) == 0 for block in workflow.sweeps[0].blocks):
+        assert found.doubles == doubles
+
+
+@LAW
+@given(workflow=spaces())
+def test_the_size_is_no_less_than_the_number_of_points(workflow):
+    found = made(workflow)
+    assume(found is not None)
+    assert sweep.size(workflow.parameters, workflow.derive, workflow.sweeps[0]) >= len(found) + found.doubles
+
+
+@LAW
+@given(workflow=spaces())
+def test_a_point_is_the_same_by_its_number_and_in_turn(workflow):
+    found = made(workflow)
+    assume(found is not None)
+    every = list(found)
+    assert len(found) == len(every) == len(set(every))
+    assert [found[number] for number in range(len(every))] == every
+    assert found[::-1] == every[::-1]
+
+
+@LAW
+@given(workflow=spaces())
+def test_the_lines_of_the_axes_are_the_canonical_form_of_their_rows(workflow):
+    found = made(workflow)
+    assume(found is not None)
+    for axis in found.axes:
+        rows = [dict(zip(axis.names, row, strict=True)) for row in axis.rows()]
+        assert [json.loads(line, parse_int=float) for line in axis.lines()] == rows
+        assert len(axis) == len(rows)
+
+
+@LAW
+@given(workflow=spaces(), data=st.data())
+def test_the_runner_reads_from_a_bundle_what_was_compiled(workflow, data):
+    found = made(workflow)
+    assume(found is not None and len(found))
+    names = [column.name for column in found.columns]
+    listed = data.draw(st.lists(st.lists(st.sampled_from(names), unique=True), min_size=1, max_size=3))
+    tasks = tuple(
+        Task(name=f"t{index}", shell=False, words=(("true",),), parameters=tuple(uses))
+        for index, uses in enumerate(listed)
+    )
+    whole = dataclasses.replace(workflow, tasks=tasks)
+    plan = graph.plan(whole, whole.sweeps[0], lock.Lock(), [])
+    rows = by_name(found)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        lines = (line for axis in found.axes for line in axis.lines())
+        emit._points(emit.Content(plan=plan, lines=lines, texts={}, lock=lock.Lock(), folder=folder), folder)
+        kinds = runner.kinds(plan)
+        read = list(runner.read(name, plan))
+        assert [{key: row[key] for key in names} for row in read] == rows
+        assert all(
+            value is None or type(value) is {"int": int, "float": float, "bool": bool}.get(kinds[key], str)
+            for row in read
+            for key, value in row.items()
+        )
+        table = runner.Table(name, plan)
+        assert [table.values(point) for point in range(len(rows))] == rows
+        table.close()
+        steps = runner.Steps(plan, runner.lines(name, plan))
+    out = {"tasks": plan["tasks"], "axes": [{"columns": names, "turns": len(rows)}]}
+    expected = runner.Steps(out, [rows])
+    for task in plan["tasks"]:
+        assert list(steps.of[task["name"]]) == list(expected.of[task["name"]])
+        assert steps.count(task["name"]) == expected.count(task["name"]) == task["steps"]
+
+
 KINDS = {"int": st.integers(-(2**63), 2**63 - 1), "float": st.floats(allow_nan=False, allow_infinity=False)}
 KINDS |= {"bool": st.booleans(), "text": st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=5)}
 
 
 @st.composite
-def spaces(draw):
-    """Return parameters of small whole numbers and a sweep over them."""
-    names = draw(st.lists(st.sampled_from(NAMES), min_size=1, unique=True))
-    values = {name: draw(st.lists(st.integers(0, 9), min_size=1, max_size=3, unique=True)) for name in names}
-    groups, free = [], list(names)
-    while free and draw(st.booleans()):
-        first = free.pop(0)
-        alike = [name for name in free if len(values[name]) == len(values[first])]
-        if alike:
-            partner = draw(st.sampled_from(alike))
-            free.remove(partner)
-            groups.append(tuple(draw(st.permutations([first, partner]))))
-    where = draw(st.sampled_from(["", f"{names[0]} > 3", f"{names[-1]} % 2 == 0 or {names[0]} < 2", "total >= 9"]))
-    derive = (Derived(name="twice", expression="total * 2"), Derived(name="total", expression=" + ".join(names)))
-    parameters = tuple(Parameter(name=name, kind="int", values=tuple(values[name])) for name in names)
-    return Workflow(name="w", parameters=parameters, sweep=Sweep(zip=tuple(groups), derive=derive, where=where))
-
-
-def brute_force(workflow):
-    """Try all combinations in order, and keep those in which each zipped group stands at one turn."""
-    names = [one.name for one in workflow.parameters]
-    turns = [range(len(one.values)) for one in workflow.parameters]
-    kept = []
-    for at in itertools.product(*turns):
-        place = dict(zip(names, at, strict=True))
-        if any(len({place[name] for name in group}) > 1 for group in workflow.sweep.zip):
-            continue
-        row = {one.name: one.values[place[one.name]] for one in workflow.parameters}
-        total = sum(row.values())
-        if not workflow.sweep.where or eval(workflow.sweep.where, {}, {**row, "total": total}):  # noqa: S307  the oracle
-            kept.append((*row.values(), total, total * 2))
-    return kept
-
-
-@settings(derandomize=True, max_examples=200, deadline=None)
-@given(workflow=spaces())
-def test_the_points_are_those_of_a_brute_force_search(workflow):
-    # Dropping combinations from the grid keeps their order, so a zipped group turns where its first member does.
-    assert list(sweep.points(workflow)) == brute_force(workflow)
-
-
-@settings(derandomize=True, max_examples=100, deadline=None)
-@given(workflow=spaces())
-def test_the_size_is_the_number_of_points_that_where_is_asked_about(workflow):
-    everything = Workflow(name="w", parameters=workflow.parameters, sweep=Sweep(zip=workflow.sweep.zip))
-    assert sweep.size(workflow) == len(list(sweep.points(everything)))
-
-
-@st.composite
 def workflows(draw):
-    parameters = []
-    for name in draw(st.lists(st.sampled_from(NAMES), unique=True)):
-        kind = draw(st.sampled_from(sorted(KINDS)))
-        values = draw(st.lists(KINDS[kind], min_size=1, max_size=3, unique=True))
-        unit = draw(st.sampled_from(["", "s", "µm"]))
-        parameters.append(Parameter(name=name, kind=kind, values=tuple(values), unit=unit))
-    names = [one.name for one in parameters]
+    """Return a workflow with all that a file may say, but functions, whose code must be there."""
+    workflow = draw(spaces(named=draw(st.booleans())))
+    names = [one.name for one in workflow.parameters]
     literal = st.text(
         st.characters(codec="utf-8", exclude_categories=["Cc"]) | st.sampled_from("{}\n\t'\"\\"), min_size=1
     )
@@ -101,10 +163,28 @@ def workflows(draw):
         needs=("train",),
         gather="train",
     )
-    return Workflow(name="w", parameters=tuple(parameters), tasks=(task, gather), metrics=metrics)
+    return dataclasses.replace(workflow, tasks=(task, gather), metrics=metrics)
 
 
-@settings(derandomize=True, max_examples=150, deadline=None)
+@LAW
 @given(workflow=workflows())
 def test_a_written_workflow_is_read_back_equal(workflow):
+    found = [made(workflow, index) for index in range(len(workflow.sweeps))]
+    text = draft.write(workflow)
+    if all(found):  # each has its points, and has some
+        again = load.parse(text, file=Path("w.toml"))
+        assert again == workflow
+        assert [list(one.points) for one in again.sweeps] == [list(one) for one in found]
+    else:
+        with pytest.raises(WorkflowError) as caught:
+            load.parse(text, file=Path("w.toml"))
+        assert all(fault.text and fault.line for fault in caught.value.faults)
+
+
+@LAW
+@given(values=st.sampled_from(sorted(KINDS)).flatmap(lambda kind: st.lists(KINDS[kind], min_size=1, unique=True)))
+def test_values_of_any_size_and_script_are_read_back_equal(values):
+    kind = {int: "int", float: "float", bool: "bool", str: "text"}[type(values[0])]
+    axis = Parameter(name="p", kind=kind, values=tuple(values))
+    workflow = Workflow(name="w", parameters=(axis,), tasks=(Task(name="t", shell=False, words=(("true",),)),))
     assert load.parse(draft.write(workflow), file=Path("w.toml")) == workflow

@@ -7,6 +7,7 @@ import pytest
 
 from sciflow.errors import SurroundingsError
 from sciflow.results import table
+from sciflow.runner import points
 from tests.results import studies
 
 
@@ -36,14 +37,26 @@ def test_a_point_is_a_row_in_order():
 def test_columns_are_point_state_parameters_and_metrics():
     tables = table.build(*studies.digits())
     assert tables.points.columns == [
-        "point", "state", "gamma", "c", "kernel", "repeat", "budget", "accuracy", "training_time", "support_vectors",
+        "point", "state", "point_id", "gamma", "c", "kernel", "repeat", "budget", "accuracy", "training_time", "support_vectors",
     ]  # fmt: skip
+
+
+def test_a_points_id_is_its_name_by_content():
+    plan, rows, steps, settled = studies.digits()
+    ids = table.build(plan, rows, steps, settled).points["point_id"].to_list()
+    assert ids == [points.name(row, {"budget"}) for row in rows]
+
+
+def test_a_column_without_a_value_at_some_points_is_null_there():
+    declared = [studies.parameter("degree", "int")]
+    study = studies.single([{}, {}], parameters=declared, points=[{"degree": 2}, {"degree": None}])
+    assert table.build(*study).points["degree"].to_list() == [2, None]
 
 
 def test_columns_have_the_type_of_their_kind():
     tables = table.build(*studies.digits())
     assert [str(dtype) for dtype in tables.points.dtypes] == [
-        "UInt32", "String", "Float64", "Float64", "String", "Int64", "Float64", "Float64", "Float64", "Int64",
+        "UInt32", "String", "String", "Float64", "Float64", "String", "Int64", "Float64", "Float64", "Float64", "Int64",
     ]  # fmt: skip
 
 
@@ -178,17 +191,17 @@ def test_the_same_tables_give_the_same_bytes_in_another_process(tmp_path):
 def test_a_formula_in_a_csv_cell_is_tamed(tmp_path, text):
     study = studies.single([{"note": text}])
     table.write(table.build(*study), tmp_path, provenance={})
-    assert rows_of(tmp_path / "results.csv")[1][2] == f"'{text}"
+    assert rows_of(tmp_path / "results.csv")[1][3] == f"'{text}"
 
 
 def test_a_formula_in_a_csv_heading_is_tamed(tmp_path):
     table.write(table.build(*studies.single([{"=x": 1}])), tmp_path, provenance={})
-    assert rows_of(tmp_path / "results.csv")[0][2] == "'=x"
+    assert rows_of(tmp_path / "results.csv")[0][3] == "'=x"
 
 
 def test_negative_numbers_in_csv_stay_numbers(tmp_path):
     table.write(table.build(*studies.single([{"n": -1.5}])), tmp_path, provenance={})
-    assert rows_of(tmp_path / "results.csv")[1][2] == "-1.5"
+    assert rows_of(tmp_path / "results.csv")[1][3] == "-1.5"
 
 
 def test_parquet_keeps_a_formula_as_it_is(tmp_path):
@@ -199,7 +212,7 @@ def test_parquet_keeps_a_formula_as_it_is(tmp_path):
 def test_text_of_any_script_comes_back(tmp_path):
     text = 'naïve, "数据"\n🧪'
     table.write(table.build(*studies.single([{"note": text}])), tmp_path, provenance={})
-    assert rows_of(tmp_path / "results.csv")[1][2] == text
+    assert rows_of(tmp_path / "results.csv")[1][3] == text
 
 
 def test_nothing_is_left_beside_the_files(tmp_path):

@@ -182,7 +182,8 @@ def studies(folder):
             "name": name,
             "title": "",
             "parameters": [
-                {"name": key, "kind": kind(value), "unit": "", "derived": False} for key, value in rows[0].items()
+                {"name": key, "kind": kind(value), "unit": "", "derived": False, "repeats": False}
+                for key, value in rows[0].items()
             ],
             "axes": [{"columns": list(rows[0]), "turns": len(rows)}] if rows[0] else [],
             "points": len(rows),

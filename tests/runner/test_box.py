@@ -101,6 +101,40 @@ def test_an_image_that_is_nowhere_is_named(bundle):
         box.image(engine("e", image={"file": "sha256:" + "b" * 64}), str(bundle), silent)
 
 
+def test_an_archive_that_is_nowhere_is_named_with_both_places_where_it_was_looked_for(bundle, tmp_path):
+    with pytest.raises(box.BoxError) as caught:
+        box.image(named(tmp_path, image={"archive": "sha256:" + "b" * 64}), str(bundle), silent)
+    assert all(f"`{folder}/sha256/{'b' * 64}`" in str(caught.value) for folder in (bundle / "carried", names.cache()))
+
+
+def test_content_of_the_cache_is_touched_when_it_is_handed_out(bundle, tmp_path):
+    digest = kept(tmp_path / "cache", b"image")
+    path = tmp_path / "cache" / "sha256" / digest[7:]
+    os.utime(path, (1e9, 1e9))
+    box.content(str(bundle), digest)
+    assert path.stat().st_mtime > 1e9
+
+
+def test_content_that_the_bundle_carries_is_not_touched(bundle):
+    digest = kept(bundle / "carried", b"image")
+    path = bundle / "carried" / "sha256" / digest[7:]
+    os.utime(path, (1e9, 1e9))
+    box.content(str(bundle), digest)
+    assert path.stat().st_mtime == 1e9
+
+
+def test_content_is_handed_out_where_it_may_not_be_touched():
+    me = os.geteuid()
+    try:
+        if me == 0:
+            os.seteuid(65534)
+        with pytest.raises(PermissionError):
+            os.utime("/etc/passwd")
+        assert box.claim("/etc/passwd")
+    finally:
+        os.seteuid(me)
+
+
 def test_an_image_is_pulled_once(bundle, tmp_path):
     pulled = engine(
         "e",

@@ -89,3 +89,12 @@ def test_a_process_with_a_bracket_in_its_name_is_read(tmp_path):
         started = facts.process(process.pid)
         process.kill()
     assert int(started) >= int(facts.process(os.getpid()))
+
+
+def test_what_a_task_asks_for_beyond_a_capacity_is_told_with_what_there_is():
+    tasks = [
+        {"name": "small", "resources": {"cpus": 2, "gpus": 0, "memory_mib": 1}},
+        {"name": "large", "resources": {"cpus": 4, "gpus": 1, "memory_mib": 1}},
+    ]
+    found = facts.lacking(tasks, {"cpus": 2, "gpus": 0, "memory_mib": 100})
+    assert found == {"large": {"cpus": [4, 2], "gpus": [1, 0]}}

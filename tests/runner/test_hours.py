@@ -61,6 +61,11 @@ def test_a_weekend_is_open_by_day():
     assert window({**DAYS, "weekends": True}, "2026-11-21 20:00") == ("11-21 20:00", "11-23 00:00")
 
 
+def test_without_hours_only_the_weekend_is_open():
+    weekends = {**NIGHTS, "opens": 0, "closes": 0, "weekends": True}
+    assert window(weekends, "2026-11-18 21:30") == ("11-21 00:00", "11-23 00:00")
+
+
 def test_without_weekends_saturday_is_a_day_like_others():
     assert window(NIGHTS, "2026-11-21 12:00") == ("11-21 22:00", "11-22 08:00")
 

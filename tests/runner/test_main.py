@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sciflow import runner
-from tests.runner.conftest import studies, task
+from tests.runner.conftest import NOW, studies, task
 
 TRAIN = """\
 import json, sys
@@ -297,3 +297,42 @@ def test_a_run_writes_no_bytecode_however_python_was_started(study):
     words = [sys.executable, "-I", str(found.path / "runner" / "__main__.py"), "run"]
     subprocess.run(words, capture_output=True, check=True)
     assert not list(found.path.glob("**/__pycache__"))
+
+
+GREEDY = task("greedy", "true", resources={"cpus": 4096, "gpus": 64})
+
+
+def test_a_step_too_large_for_this_machine_is_refused_with_what_is_here(study):
+    made = study([GREEDY])
+    assert "cannot run on this machine" in made.run("run", code=3).stderr
+    assert not made.run_folder.exists()
+
+
+def test_a_step_too_large_runs_degraded_when_asked_and_is_told_once(study):
+    made = study([GREEDY])
+    said = made.run("run", "-j", "1", "--degrade").stderr
+    assert said.count("less is here than was asked for") == 1
+    assert made.states() == {("greedy", 0): "done"}
+
+
+def test_what_ran_degraded_is_on_record(study):
+    made = study([GREEDY, task("modest", "true")])
+    made.run("run", "-j", "1", "--degrade", env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
+    (worker,) = [record for record in made.records() if "facts" in record]
+    assert worker["degraded"] == {"greedy": {"cpus": [4096, 1], "gpus": [64, 0]}}
+
+
+def test_nothing_is_said_of_a_worker_that_had_what_was_asked(study):
+    made = study([task("modest", "true")])
+    made.run("run", "--degrade")
+    (worker,) = [record for record in made.records() if "facts" in record]
+    assert not {"degraded", "outside_hours"} & set(worker)
+
+
+def test_a_start_outside_hours_is_on_record(study):
+    opens = (int(time.time()) // 60 + 120) % 1440
+    closed = {**NOW, "policy": "off-peak", "opens": opens, "closes": (opens + 60) % 1440, "transitions": [[0, 0]]}
+    made = study([task("modest", "true")], schedule=closed)
+    made.run("run", "--now")
+    (worker,) = [record for record in made.records() if "facts" in record]
+    assert worker["outside_hours"] is True

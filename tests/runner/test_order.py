@@ -15,9 +15,9 @@ ROWS = [{"x": x} for x in range(3)]
 
 
 def made(tasks=CHAIN, rows=ROWS, settled=None, wanted=None):
-    plan = {"tasks": tasks}
+    plan = {"tasks": tasks, "axes": [{"columns": list(rows[0]), "turns": len(rows)}]}
     states = {key: {"state": state} for key, state in (settled or {}).items()}
-    return order.Order(plan, points.Steps(plan, rows), states, wanted)
+    return order.Order(plan, points.Steps(plan, [rows]), states, wanted)
 
 
 def drained(found, free=FREE):

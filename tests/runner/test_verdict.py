@@ -39,7 +39,7 @@ def judged(found, trust=None, now=NOW):
 def test_a_bundle_that_someone_trusted_has_sealed_is_verified(found, trust):
     said = judged(found, trust(found.key))
     assert (said.code, said.signers) == (0, ["alice"])
-    assert said.lines()[-1].startswith("verified: 2")
+    assert said.lines()[-1].startswith(f"verified: {said.files} files")
 
 
 def test_a_bundle_of_a_stranger_s_is_untrusted(found):
@@ -152,7 +152,9 @@ def test_a_seal_under_another_name_is_refused(found):
 def test_a_seal_over_another_manifest_is_refused(found, study):
     path, data = seal(b"another manifest", "t", found.key)
     (found.path / path).write_bytes(data)
-    assert "is over another manifest" in judged(found).faults[0][1]
+    (manifest, seal_fault) = judged(found).faults
+    assert manifest == ("manifest.json", "is not the one that was sealed")
+    assert (seal_fault[0], "is over another manifest" in seal_fault[1]) == (path, True)
 
 
 def test_a_folder_among_the_seals_is_a_change(found):

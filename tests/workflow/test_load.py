@@ -6,6 +6,7 @@ import pytest
 from sciflow.errors import SurroundingsError, UsageError, WorkflowError
 from sciflow.workflow import load
 from sciflow.workflow.spec import (
+    Block,
     Chart,
     Code,
     Derived,
@@ -16,7 +17,6 @@ from sciflow.workflow.spec import (
     Placeholder,
     Resources,
     Schedule,
-    Block,
     Sweep,
 )
 from tests.workflow.studies import FULL, HEAD, full, small

@@ -5,12 +5,21 @@ import pytest
 
 from sciflow.errors import WorkflowError
 from sciflow.workflow import sweep
-from sciflow.workflow.spec import Derived, Parameter, Sweep, Workflow
+from sciflow.workflow.spec import Derived, Parameter, Workflow
 from tests.workflow.studies import full, small
 
 
 def points(text):
     return list(sweep.points(small(text)))
+
+
+def columns(text):
+    workflow = small(text)
+    return sweep.columns(workflow.parameters, workflow.derive)
+
+
+def size(workflow):
+    return sweep.size(workflow.parameters, workflow.derive, workflow.sweeps[0])
 
 
 def test_the_last_parameter_turns_fastest():
@@ -32,7 +41,7 @@ def test_where_keeps_the_points_it_is_true_for():
 
 def test_derived_columns_come_last_each_after_what_it_reads():
     text = "[parameters]\na = [1, 2]\n[sweep]\nderive = { d = 'e + 1', e = 'a * 10' }\n"
-    assert [column.name for column in sweep.columns(small(text))] == ["a", "e", "d"]
+    assert [column.name for column in columns(text)] == ["a", "e", "d"]
     assert points(text) == [(1, 10, 11), (2, 20, 21)]
 
 
@@ -46,7 +55,7 @@ def test_where_keeps_away_points_at_which_a_column_has_no_value():
 
 def test_columns_have_kind_unit_and_origin():
     text = "[parameters]\na = { values = [1], unit = 's' }\n[sweep]\nderive = { e = 'a / 2' }\n"
-    assert sweep.columns(small(text)) == (
+    assert columns(text) == (
         sweep.Column(name="a", kind="int", unit="s"),
         sweep.Column(name="e", kind="float", derived=True),
     )
@@ -54,7 +63,7 @@ def test_columns_have_kind_unit_and_origin():
 
 def test_the_size_counts_points_before_where(tmp_path):
     workflow = full(tmp_path)
-    assert sweep.size(workflow) == 12
+    assert size(workflow) == 12
     assert len(list(sweep.points(workflow))) == 8
 
 
@@ -65,10 +74,10 @@ def test_points_are_made_one_at_a_time():
 
 
 def test_a_point_without_a_value_is_named():
-    made = Sweep(derive=(Derived(name="d", expression="1 / a"),))
-    workflow = Workflow(name="w", parameters=(Parameter(name="a", kind="int", values=(1, 0)),), sweep=made)
+    axis = Parameter(name="a", kind="int", values=(1, 0))
+    workflow = Workflow(name="w", parameters=(axis,), derive=(Derived(name="d", expression="1 / a"),))
     with pytest.raises(WorkflowError, match=r"`derive.d` has no value at `a = 0`: division by zero"):
-        list(sweep.points(workflow))
+        sweep.points(workflow)
 
 
 def test_a_million_points_are_looked_through_by_the_axes_that_matter():
@@ -76,4 +85,4 @@ def test_a_million_points_are_looked_through_by_the_axes_that_matter():
     began = time.process_time()
     workflow = small(text + "[sweep]\nderive = { d = '1 / (a + 1)' }\nwhere = 'b % 2 == 0'\n")
     assert time.process_time() - began < 2
-    assert sweep.size(workflow) == 1_000_000
+    assert size(workflow) == 1_000_000
