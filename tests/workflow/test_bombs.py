@@ -10,7 +10,6 @@ LEGAL = {
     "a text of 900,000 characters",
     "1,000 parameters of two values",
     "1,000 tasks in a row",
-    "a pattern of 80 stars",
     "1,000,000 points",
     "1,000,000 points in one list of steps",
     "1,000,000 fractions",
