@@ -17,7 +17,8 @@ from sciflow.workflow.faults import likely
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-BACKENDS = {"auto": None, "local": None, "host": "host", "apptainer": "apptainer", "docker": "docker", "slurm": None}
+OWN_NAME = ("host", "apptainer", "docker", "podman")
+BACKENDS = {"auto": None, "local": None, **{name: name for name in OWN_NAME}, "slurm": None}
 UNMET = ("degrade", "strict")
 RUN_NOW = "SCIFLOW_RUN_NOW"
 POLL_S = 15.0
@@ -43,9 +44,10 @@ class Engine:
     """Runs sweeps here, or on Slurm.
 
     `workers`: cores to use (all there are, if left out). `backend`: `auto` (or `local`: the first container engine that
-    works, or the host where there is no image), `host`, `apptainer`, `docker`, `slurm`. `on_unmet`: where a task asks
-    for more than is here, `degrade` runs it with what is here, and says so on record; `strict` refuses before anything
-    starts. `run_now` starts outside the workflow's hours. `into`: where bundles go. `say` is told what happens.
+    works, or the host where there is no image), `host`, `apptainer`, `docker`, `podman`, `slurm`. `on_unmet`: where a
+    task asks for more than is here, `degrade` runs it with what is here, and says so on record; `strict` refuses before
+    anything starts. `run_now` starts outside the workflow's hours. `into`: where bundles go. `say` is told what
+    happens.
     """
 
     def __init__(

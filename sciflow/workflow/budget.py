@@ -8,9 +8,9 @@ MAX_VALUES = 2_000_000
 """Values of parameters that are held at once, those of blocks and samples among them; each takes some 40 bytes."""
 MAX_DRAWN = 10_000_000
 """Values that a sample may draw, of all parameters together; a number takes eight bytes."""
-MAX_OPERATIONS = 40_000_000
+MAX_OPERATIONS = 60_000_000
 """Operations that the points of all sweeps may take: some ten seconds' worth."""
-EXACT = 60  # operations that a power or a logarithm takes, as it is computed in decimals (`exact`)
+EXACT = 75  # operations that a power or a logarithm takes, as it is computed in decimals (`exact`)
 DRAWN = 5  # that a random number takes
 
 

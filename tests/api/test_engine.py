@@ -215,7 +215,7 @@ def test_what_it_says_goes_to_standard_error(study, capsys):
     assert said.out == ""
 
 
-@pytest.mark.parametrize("backend", ["apptainer", "docker"])
+@pytest.mark.parametrize("backend", ["apptainer", "docker", "podman"])
 def test_a_container_engine_without_an_image_is_refused(study, backend):
     with pytest.raises(SurroundingsError, match=f"cannot run in `{backend}`"):
         ran(study(), at("2026-11-17 10:00"), backend=backend)

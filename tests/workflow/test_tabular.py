@@ -18,7 +18,7 @@ def table(tmp_path):
     def read(content, *wanted):
         file = tmp_path / "d.csv"
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return tabular.read(file, wanted or ("a", "b"))
+        return tabular.read(file, wanted=wanted or ("a", "b"))
 
     return read
 
@@ -118,7 +118,7 @@ def test_a_file_too_large_is_refused_unread(tmp_path):
     with (tmp_path / "d.csv").open("wb") as stream:
         stream.truncate(tabular.MAX_BYTES + 1)
     with pytest.raises(tabular.TabularError, match="it has more than"):
-        tabular.read(tmp_path / "d.csv", ("a",))
+        tabular.read(tmp_path / "d.csv", wanted=("a",))
 
 
 def test_more_rows_than_points_may_be_are_refused(table):
@@ -134,13 +134,13 @@ def test_more_values_than_may_be_held_are_refused(table):
 
 def test_a_file_that_is_not_there_is_named_so(tmp_path):
     with pytest.raises(tabular.TabularError, match="there is no such file"):
-        tabular.read(tmp_path / "d.csv", ("a",))
+        tabular.read(tmp_path / "d.csv", wanted=("a",))
 
 
 def test_a_folder_is_no_table(tmp_path):
     (tmp_path / "d.csv").mkdir()
     with pytest.raises(tabular.TabularError, match="is a directory"):
-        tabular.read(tmp_path / "d.csv", ("a",))
+        tabular.read(tmp_path / "d.csv", wanted=("a",))
 
 
 COLUMNS = {"i": [1, 2], "f": [0.5, 1.0], "t": ["x", "é"], "b": [True, False]}
@@ -157,7 +157,7 @@ def workflow(folder, name):
 
 
 def test_parquet_cells_are_of_the_kind_of_their_column(tmp_path):
-    found = tabular.read(parquet(tmp_path, **COLUMNS), tuple(COLUMNS), cells)
+    found = tabular.read(parquet(tmp_path, **COLUMNS), cells, tuple(COLUMNS))
     assert found == COLUMNS
     assert [type(values[0]) for values in found.values()] == [int, float, str, bool]
 
@@ -193,12 +193,12 @@ def test_a_parquet_file_without_rows_is_refused(tmp_path):
 def test_what_is_no_parquet_file_is_refused(tmp_path):
     (tmp_path / "d.parquet").write_text("a\n1\n")
     with pytest.raises(tabular.TabularError, match="it cannot be read"):
-        tabular.read(tmp_path / "d.parquet", ("a",), cells)
+        tabular.read(tmp_path / "d.parquet", cells, ("a",))
 
 
 def test_without_what_reads_parquet_such_a_file_is_refused(tmp_path):
     with pytest.raises(tabular.TabularError, match="parquet files are not read here"):
-        tabular.read(parquet(tmp_path, a=[1]), ("a",))
+        tabular.read(parquet(tmp_path, a=[1]), wanted=("a",))
 
 
 def test_columns_of_one_file_turn_together(tmp_path):
