@@ -91,3 +91,7 @@ def test_more_powers_than_are_computed_in_a_moment_are_refused():
 
 def test_linspace_takes_a_million():
     assert len(made("linspace", 0, 1, 1_000_000)) == 1_000_000
+
+
+def test_replicates_are_numbered_from_zero():
+    assert axes.values("replicates", 3) == ("int", (0, 1, 2))
