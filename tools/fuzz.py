@@ -3,7 +3,7 @@
 python tools/fuzz.py [--count N] [--seed S] [--keep DIR]
 
 Each file is read in this process. A finding is an exception that is none of sciflow's own, more than a second of the
-processor's time, or a file left behind; its text is kept in DIR (./fuzz-findings), named by the seed that makes it.
+processor's time, or a file left behind; its text is kept in DIR (./fuzz-findings), under the seed that makes it again.
 """
 
 from __future__ import annotations

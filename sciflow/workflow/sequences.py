@@ -56,10 +56,12 @@ def unit(method: str, count: int, seed: int, names: Sequence[str]) -> list[array
 def _words(stream: str) -> Iterator[int]:
     """Yield 64 random bits at a time, for ever."""
     start = hashlib.sha256(stream.encode("utf-8"))
-    for counter in itertools.count():
+    counter = 0
+    while True:
         block = start.copy()
         block.update(counter.to_bytes(8, "little"))
         yield from WORDS.unpack(block.digest())
+        counter += 1
 
 
 def _fraction(word: int) -> float:

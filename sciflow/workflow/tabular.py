@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import itertools
 import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -77,12 +76,9 @@ def _csv(stream: TextIO, wanted: Collection[str] | None) -> dict[str, list[Any]]
 
 def _lines(stream: TextIO) -> Iterator[str]:
     """Yield lines; one that would fill the memory is refused before it does."""
-    for number in itertools.count(1):
-        line = stream.readline(MAX_LINE + 1)
+    for number, line in enumerate(iter(lambda: stream.readline(MAX_LINE + 1), ""), 1):
         if len(line) > MAX_LINE:
             raise TabularError(f"line {number:,} has more than {MAX_LINE:,} characters")
-        if not line:
-            return
         yield line
 
 

@@ -18,6 +18,12 @@ def flip(file):
     file.write_bytes(bytes(data))
 
 
+def names(name, lines):
+    """Say whether a file is named by the faults; a manifest that is changed in one of its digests is so by its seal."""
+    told = [f"{name}:", *(["is over another manifest"] if name == "manifest.json" else [])]
+    return any(what in line for what in told for line in lines)
+
+
 def said(*words, **environment):
     settings = {**os.environ, **environment}
     return subprocess.run(words, env=settings, capture_output=True, text=True, timeout=60, check=False)
@@ -67,9 +73,9 @@ def test_every_flipped_byte_is_named_by_all_three(shared, tmp_path):
         flip(file)
         found = verify.judge(shared)
         by_hand = a_stranger(shared, copy)
-        if name not in [path for path, _ in found.faults] or found.code != 4:
+        if not names(name, found.lines()) or found.code != 4:
             missed.append(f"sciflow verify: {name}")
-        if name not in by_hand.stderr or by_hand.returncode != 4:
+        if not names(name, by_hand.stderr.splitlines()) or by_hand.returncode != 4:
             missed.append(f"verify.py: {name}")
         if not name.startswith("runner/"):  # a runner that was changed cannot be asked; it is judged by the others
             running = a_runner(shared)

@@ -1,4 +1,4 @@
-"""One bundle, kept whole: compile must give exactly these bytes.
+"""Two bundles, kept whole: compile must give exactly these bytes.
 
 The runner and `verify.py` are held to the package's own files, and the manifest to all of them. Where a change of the
 bundle is meant, `python -m tests.golden.test_golden` writes the kept files anew, and their diff says what it does.
@@ -16,8 +16,8 @@ import pytest
 from sciflow import api
 from sciflow.runner import names
 
-HERE = Path(__file__).parent / "small"
-KEPT = HERE / "bundle"
+HERE = Path(__file__).parent
+CASES = ("small", "union")
 PACKAGE = Path(names.__file__).parent
 
 
@@ -30,25 +30,39 @@ def ours(path):
     return path.startswith(("runner/", "seals/")) or path in ("verify.py", "manifest.json")
 
 
-def compiled(folder):
-    shutil.copytree(HERE, folder / "small", ignore=shutil.ignore_patterns("bundle", "__pycache__"))
-    return api.compile(folder / "small" / "workflow.toml").path
+def compiled(case, folder):
+    shutil.copytree(HERE / case, folder / case, ignore=shutil.ignore_patterns("bundle", "__pycache__"))
+    return api.compile(folder / case / "workflow.toml").path
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
+def bundles(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
-        return compiled(tmp_path_factory.mktemp("golden"))
+        return {case: compiled(case, tmp_path_factory.mktemp("golden")) for case in CASES}
 
 
-def test_the_bundle_holds_the_kept_files_and_the_packages_own(bundle):
-    assert [path for path in files(bundle) if not ours(path)] == files(KEPT)
+@pytest.fixture
+def bundle(bundles):
+    return bundles["small"]
 
 
-@pytest.mark.parametrize("path", files(KEPT))
-def test_compile_gives_exactly_these_bytes(bundle, path):
-    assert (bundle / path).read_bytes() == (KEPT / path).read_bytes()
+@pytest.mark.parametrize("case", CASES)
+def test_the_bundle_holds_the_kept_files_and_the_packages_own(bundles, case):
+    assert [path for path in files(bundles[case]) if not ours(path)] == files(HERE / case / "bundle")
+
+
+@pytest.mark.parametrize(("case", "path"), [(case, path) for case in CASES for path in files(HERE / case / "bundle")])
+def test_compile_gives_exactly_these_bytes(bundles, case, path):
+    assert (bundles[case] / path).read_bytes() == (HERE / case / "bundle" / path).read_bytes()
+
+
+def test_the_kept_points_are_of_every_kind():
+    lines = (HERE / "union" / "bundle" / "points.jsonl").read_text(encoding="utf-8").splitlines()
+    points = [json.loads(line) for line in lines]
+    assert {point["degree"] for point in points} == {None, 2, 3}
+    assert {point["width"] for point in points} == {1, 64, 128, 256}
+    assert len({point["noise"] for point in points}) == 3 + 2 + 1 + 2 + 2
 
 
 def test_the_runner_is_the_packages_own(bundle):
@@ -97,12 +111,13 @@ def rewrite():
     """Write the kept files anew."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CONFIG_HOME"] = folder + "/config"
-        made = compiled(Path(folder))
-        shutil.rmtree(KEPT, ignore_errors=True)
-        for path in files(made):
-            if not ours(path):
-                (KEPT / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(made / path, KEPT / path)
+        for case in CASES:
+            made, kept = compiled(case, Path(folder)), HERE / case / "bundle"
+            shutil.rmtree(kept, ignore_errors=True)
+            for path in files(made):
+                if not ours(path):
+                    (kept / path).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(made / path, kept / path)
 
 
 if __name__ == "__main__":

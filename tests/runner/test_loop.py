@@ -226,6 +226,20 @@ def test_enter_takes_the_shell_where_python_is_cut_down(tmp_path):
     assert kind == ["ready", "sh"]
 
 
+def test_enter_takes_the_shell_where_python_lacks_what_it_waits_with(tmp_path):
+    # As Debian's python3-minimal: os.wait4 is there, and fails when it is called.
+    cut = tmp_path / "python3"
+    cut.write_text(
+        f'#!/bin/sh\n[ "$4" = -c ] || exec "{sys.executable}" "$@"\n'
+        f'exec "{sys.executable}" $1 $2 $3 -c "import sys; sys.modules[\'resource\'] = None; $5"\n'
+    )
+    cut.chmod(0o755)
+    found = Inside(["/bin/sh", str(FOLDER / "enter.sh"), str(FOLDER)], env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    kind = found.kind
+    found.close()
+    assert kind == ["ready", "sh"]
+
+
 def test_enter_takes_python_where_there_is_one(tmp_path):
     (tmp_path / "python3").symlink_to(sys.executable)
     found = Inside(["/bin/sh", str(FOLDER / "enter.sh"), str(FOLDER)], env={"PATH": str(tmp_path)})

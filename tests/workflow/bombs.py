@@ -30,7 +30,7 @@ class Outcome:
 # A child begins with the peak of its parent, so a small one is put between. KiB on Linux.
 MEASURE = """
 import os, resource, subprocess, sys
-resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
+resource.setrlimit(resource.RLIMIT_CPU, (120, 120))
 child = subprocess.Popen([sys.executable, "-m", "sciflow", "check", "workflow.toml"], stdout=2)
 _, status, usage = os.wait4(child.pid, 0)
 child.returncode = os.waitstatus_to_exitcode(status)
@@ -298,6 +298,9 @@ def sweeps() -> dict[str, Bomb]:
         "20,000 named sweeps": lambda: {
             "workflow.toml": HEAD + "[parameters]\na = [1, 2]\n" + lines(20_000, "[sweeps.s#]") + TASK
         },
+        "1,000,000 points drawn in 10 dimensions": lambda: study(
+            lines(10, "u# = { uniform = [0, 1] }"), DRAW.format("sobol", 1_000_000)
+        ),
         "1,000,000 points drawn in 40 dimensions": lambda: study(
             lines(40, "u# = { uniform = [0, 1] }"), DRAW.format("sobol", 1_000_000)
         ),

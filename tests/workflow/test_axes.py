@@ -82,3 +82,16 @@ def test_a_range_too_long_is_refused_by_its_number():
 def test_spaces_that_cannot_be_made_are_refused(form, written):
     with pytest.raises(axes.AxisError):
         axes.values(form, written)
+
+
+def test_more_powers_than_are_computed_in_a_moment_are_refused():
+    with pytest.raises(axes.AxisError, match="a `logspace` may have"):
+        axes.values("logspace", [0, 1, axes.MAX_POWERS + 1])
+
+
+def test_linspace_takes_a_million():
+    assert len(made("linspace", 0, 1, 1_000_000)) == 1_000_000
+
+
+def test_replicates_are_numbered_from_zero():
+    assert axes.values("replicates", 3) == ("int", (0, 1, 2))

@@ -108,3 +108,15 @@ def test_a_condition_that_a_block_alone_gives_leaves_the_column_empty_there():
 def test_an_expression_over_a_column_with_a_fault_is_not_judged():
     text = "[parameters]\na = [1, 'x']\nb = { values = [1], when = 'a > 1' }\n[sweep]\nwhere = 'a > b'\n"
     assert len(faults(text)) == 1
+
+
+def test_a_partial_point_over_a_parameter_with_a_fault_is_not_judged():
+    assert len(faults("[parameters]\na = [1, 'x']\nb = [1]\n[sweep]\nexclude = [{ a = 5 }]\n")) == 1
+
+
+def test_a_sample_of_more_numbers_than_may_be_drawn_is_refused():
+    names = "".join(f"u{index} = {{ uniform = [0, 1] }}\n" for index in range(11))
+    ((line, _, fault),) = faults(
+        f"[parameters]\n{names}[sweep]\nsample = {{ method = 'random', points = 1_000_000 }}\n"
+    )
+    assert (line, fault) == (14, "`sample` draws 11,000,000 values, and may draw 10,000,000")

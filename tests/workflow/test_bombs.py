@@ -10,7 +10,6 @@ LEGAL = {
     "a text of 900,000 characters",
     "1,000 parameters of two values",
     "1,000 tasks in a row",
-    "a pattern of 80 stars",
     "1,000,000 points",
     "1,000,000 points in one list of steps",
     "1,000,000 fractions",
@@ -32,7 +31,7 @@ def test_a_bomb_is_read_or_refused_within_bounds(name, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(LEGAL & bombs.bombs().keys()))
+@pytest.mark.parametrize("name", sorted(LEGAL))
 def test_a_large_sweep_that_is_meant_stays_legal(name, tmp_path):
     assert bombs.checked(tmp_path, bombs.bombs()[name]()).code == 0
 

@@ -175,3 +175,23 @@ def test_a_column_without_a_value_at_a_point_is_refused_where_it_is_derived():
 def test_a_where_without_a_value_is_refused_in_its_own_block():
     text = "[parameters]\na = [0]\n[sweep]\n[[sweep.blocks]]\nwhere = 'a == 0'\n[[sweep.blocks]]\nwhere = '1 / a > 0'\n"
     assert faults(text) == [(7, "`where` has no value at `a = 0`: division by zero")]
+
+
+def test_blocks_times_parameters_are_bounded():
+    names = "".join(f"p{index} = [1]\n" for index in range(600))
+    sweeps = "".join(f"[[sweep.blocks]]\nparameters = {{ p0 = [{index}] }}\n" for index in range(900))
+    ((_, fault),) = faults("[parameters]\n" + names + sweeps)
+    assert fault == "the sweeps have 900 blocks of 600 parameters each"
+
+
+def test_partial_points_of_all_blocks_together_are_bounded():
+    partials = ", ".join(f"{{ a = {index} }}" for index in range(10_000))
+    blocks = "".join(f"[[sweep.blocks]]\nparameters = {{ b = [{index}] }}\n" for index in range(20))
+    ((_, fault),) = faults(AB + f"[sweep]\ninclude = [{partials}]\n" + blocks)
+    assert fault.startswith("the sweeps and their blocks include more than")
+
+
+def test_values_of_all_blocks_together_are_bounded():
+    blocks = "".join(f"[[sweep.blocks]]\nparameters = {{ b = [{index}] }}\n" for index in range(12))
+    ((_, fault),) = faults("[parameters]\na = { range = [0, 900_000] }\nb = [1]\n" + blocks)
+    assert fault.startswith("the sweeps and their blocks turn 10,800,012 values")

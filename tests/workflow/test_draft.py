@@ -43,3 +43,39 @@ def test_a_functions_own_name_for_its_metrics_is_kept(tmp_path):
     text = 'format = 1\n[workflow]\nname = "x"\n[code]\ninclude = ["m.py"]\n[tasks.t]\npython = "m:f"\nmetrics = "y.json"\n'
     workflow = load.parse(text, file=tmp_path / "w.toml")
     assert load.parse(draft.write(workflow), file=tmp_path / "w.toml") == workflow
+
+
+SWEEPS = """
+[parameters]
+t = [{ x = 1, y = [1.5] }, { x = 2 }]
+n = { replicates = 3 }
+r = { range = [0, 40, 2], unit = "s" }
+u = { uniform = [0, 1], when = "n == 1" }
+k = { choice = ["a", "b"], weights = [3, 1] }
+
+[sweep]
+derive = { d = "r * 2" }
+sample = { method = "sobol", points = 4, seed = 7 }
+exclude = [{ t = { x = 2 } }]
+
+[sweeps.one]
+include = [{ t = { x = 3 }, n = 9 }]
+
+[sweeps.two]
+blocks = [{ parameters = { r = [1, 3] } }, { where = "n == 2" }]
+"""
+
+
+def test_sweeps_of_every_feature_are_read_back_equal():
+    workflow = small(SWEEPS)
+    assert load.parse(draft.write(workflow), file=Path("w.toml")) == workflow
+
+
+def test_replicates_and_long_even_ranges_are_written_as_such():
+    text = draft.write(small(SWEEPS))
+    assert "replicates = 3" in text
+    assert "range = [\n    0,\n    40,\n    2,\n]" in text
+
+
+def test_a_document_of_any_kind_is_written_as_toml():
+    assert draft.toml({"a": [1], "b": {"c": "x"}}) == 'a = [\n    1,\n]\n\n[b]\nc = "x"\n'

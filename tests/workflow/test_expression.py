@@ -22,6 +22,8 @@ def refused(text):
         ("a * 10", 30),
         ("-a ** 2", -9),
         ("2 ** 3 ** 2", 512),
+        ("+a - --b", 2.5),
+        ("- - -a", -3),
         ("2.0 ** -1", 0.5),
         ("7 // 2 - 7 % -4", 4),
         ("a / 2", 1.5),
@@ -93,6 +95,10 @@ def test_and_or_stop_at_the_first_answer():
         ("[1, 2]", 1, "a list alone"),
         ("a in [1, 'x']", 10, "of one kind"),
         ("a in 3", 6, "wants a list"),
+        ("a + and", 5, "a value is missing here, and `and` stands there"),
+        ("[1] + 2", 1, "`+` is given a list"),
+        ("min([1], 2)", 5, "`min` is given a list"),
+        ("2 ** " * 32 + "2", 158, "nested more than 32"),
         ("min(a)", 1, "takes two numbers or more"),
         ("'rbf", 1, "never closed"),
         (r"'\d'", 2, "not an escape"),
@@ -132,3 +138,22 @@ def test_what_has_no_value_at_a_point_is_an_error_not_a_crash(text, words):
 
 def test_the_longest_chain_of_operations_can_be_computed():
     assert value("+".join("1" * 101)) == 101
+
+
+def test_a_text_that_doubles_again_and_again_is_refused():
+    with pytest.raises(expression.ExpressionError, match="the text has more than"):
+        expression.parse("k + k", KINDS).value({"k": "x" * 600_000})
+
+
+def test_a_column_that_may_be_absent_is_read_where_it_is_there():
+    assert expression.parse("a + 1", KINDS, ["a"]).value(ROW) == 4
+
+
+def test_a_column_that_is_absent_has_no_value():
+    with pytest.raises(expression.AbsentError, match="`a` has no value there"):
+        expression.parse("a + 1", KINDS, ["a"]).value({"a": None})
+
+
+def test_a_table_is_not_read():
+    with pytest.raises(expression.ExpressionError, match="`x` holds tables, which no expression reads"):
+        expression.parse("x == 'y'", {"x": "table"})

@@ -180,3 +180,17 @@ def test_where_without_parameters_makes_no_axis():
 
 def test_where_that_refuses_the_one_point_leaves_none():
     assert refused("[sweep]\nwhere = '1 == 2'\n") == ["`where` refuses every point: the sweep is empty"]
+
+
+def test_a_condition_within_a_group_is_asked_again_where_its_answers_are_not_kept():
+    count = grid.REMEMBERED + 2
+    text = (
+        f"[parameters]\nk = {{ range = [0, {count}] }}\na = [1, 2]\nb = {{ values = [5, 6], when = 'a == 1 or k == 0' }}\n"
+        "[sweep]\nzip = [['a', 'b']]\n"
+    )
+    rows = list(made(text))
+    assert (len(rows), rows[:2], rows[-2:]) == (
+        2 * count,
+        [(0, 1, 5), (0, 2, 6)],
+        [(count - 1, 1, 5), (count - 1, 2, None)],
+    )

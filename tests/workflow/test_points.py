@@ -92,3 +92,8 @@ def test_a_number_that_may_be_absent_is_packed_by_a_code():
 
 def test_nothing_packed_has_no_turn():
     assert len(packed(COLUMNS, [])) == 0
+
+
+def test_the_lines_of_packed_columns_are_those_of_their_values():
+    axis = packed(COLUMNS, [(1, 0.5, "é"), (-2, 1.0, None)])
+    assert list(axis.lines()) == ['{"a":1,"b":0.5,"c":"é"}', '{"a":-2,"b":1,"c":null}']

@@ -1,11 +1,12 @@
 import itertools
 import time
+from dataclasses import replace
 
 import pytest
 
 from sciflow.errors import WorkflowError
 from sciflow.workflow import sweep
-from sciflow.workflow.spec import Derived, Parameter, Workflow
+from sciflow.workflow.spec import Block, Derived, Parameter, Sweep, Workflow
 from tests.workflow.studies import full, small
 
 
@@ -86,3 +87,29 @@ def test_a_million_points_are_looked_through_by_the_axes_that_matter():
     workflow = small(text + "[sweep]\nderive = { d = '1 / (a + 1)' }\nwhere = 'b % 2 == 0'\n")
     assert time.process_time() - began < 2
     assert size(workflow) == 1_000_000
+
+
+def test_what_is_derived_from_a_value_that_is_not_there_is_not_there_either():
+    text = (
+        "[parameters]\na = [1, 2]\nb = { values = [3], when = 'a == 1' }\n"
+        "[sweep]\nderive = { d = 'b + 1', e = 'd * 2', f = 'a * 2' }\n"
+    )
+    assert points(text) == [(1, 3, 4, 8, 2), (2, None, None, None, 4)]
+    assert [column.optional for column in columns(text)] == [False, True, True, True, False]
+
+
+def test_a_derived_column_that_asks_first_is_there_everywhere():
+    text = "[parameters]\na = [1, 2]\nb = { values = [3], when = 'a == 1' }\n[sweep]\nderive = { d = 'a == 1 and b > 2' }\n"
+    assert points(text) == [(1, 3, True), (2, None, False)]
+
+
+def test_the_points_of_a_sweep_are_made_where_none_have_been():
+    workflow = small("[parameters]\na = [1, 2]\n[sweeps.one]\n[sweeps.two]\nwhere = 'a == 2'\n")
+    bare = replace(workflow.sweeps[1], points=None)
+    assert list(sweep.points(workflow, bare)) == [(2,)]
+
+
+def test_without_columns_blocks_make_one_point_or_none():
+    one, none = Block(where="1 == 1"), Block(where="1 == 2")
+    found = [sweep.make((), (), Sweep(blocks=blocks)) for blocks in ((none, one, one), (none, none))]
+    assert [(list(points), points.doubles) for points in found] == [([()], 1), ([], 0)]

@@ -1,0 +1,32 @@
+#!/bin/sh
+#SBATCH --job-name=sciflow-union
+#SBATCH --ntasks=1
+#SBATCH --cpus-per-task=1
+#SBATCH --mem=512M
+#SBATCH --time=10
+#SBATCH --open-mode=append
+# sciflow: start what remains of this bundle. Here: ./launch.sh [--engine E] [-j N] [--run NAME] [--now]
+# On Slurm: sbatch launch.sh   (harmless at any time: only what is missing is submitted)
+set -eu
+here=$(dirname -- "$0")
+if [ ! -f "$here/manifest.json" ]; then
+    # sbatch runs a spooled copy of this file, so $0 does not say where the bundle is; Slurm knows what was typed.
+    typed=${SCIFLOW_BUNDLE:+$SCIFLOW_BUNDLE/launch.sh}
+    if [ -z "$typed" ]; then
+        typed=$(scontrol show job -o "$SLURM_JOB_ID" | head -n 1 | sed -n 's/.* Command=\(.*\) WorkDir=.*/\1/p')
+    fi
+    # Words after the file's name stand in the same field.
+    while [ -n "$typed" ] && [ ! -f "$typed" ] && [ "$typed" != "${typed% *}" ]; do typed=${typed% *}; done
+    here=$(dirname -- "$typed")
+    if [ ! -f "$here/manifest.json" ]; then
+        echo "sciflow: Slurm does not say where this bundle is; tell it:" >&2
+        echo "  sbatch --export=ALL,SCIFLOW_BUNDLE=/path/of/bundle launch.sh" >&2
+        exit 3
+    fi
+    set -- round "$@"
+else
+    set -- run "$@"
+fi
+here=$(cd -- "$here" && pwd -P)
+# exec: a shell with a child in the foreground would not pass signals on. -I -B: the user's Python does not join in.
+exec python3 -I -B "$here/runner/__main__.py" "$@"
