@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from sciflow.workflow.tabular import Parquet
 
 
+MAX_STARS = 4  # each more multiplies the ways through a tree: 12 of them take seconds, 80 for ever
+
+
 def read(file: Path, parquet: Parquet | None = None) -> Workflow:
     """Return the workflow of a file; `parquet` reads what values it takes from parquet files.
 
@@ -133,6 +136,9 @@ def _code(table: dict[str, list[str]], faults: Faults) -> Code:
         for index, pattern in enumerate(patterns):
             path: Keys = ("code", key, index)
             inside(pattern, path, "this pattern", faults, folder="the workflow's folder")
+            if (stars := pattern.split("/").count("**")) > MAX_STARS:
+                fault = f"`{shown(pattern)}` has `**` {stars} times, and may have it {MAX_STARS} times"
+                faults.value(path, fault, "once crosses any number of folders")
             if no_pattern(pattern):
                 fault = f"`{shown(pattern)}` is no pattern: `**` stands alone between slashes"
                 faults.value(path, fault, "as in `**/*.py`")
