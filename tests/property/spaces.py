@@ -24,13 +24,14 @@ DRAWS = {
 @st.composite
 def spaces(draw, named=False):
     """Return a workflow without tasks: parameters, derived columns, and one sweep (`named`: one or more, with names)."""
-    names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True))
+    names = draw(st.lists(st.sampled_from(NAMES), min_size=draw(st.sampled_from([3, 2, 1])), max_size=4, unique=True))
     kinds = {name: draw(st.sampled_from([*VALUES, "int"])) for name in names}
     drawn = [name for name in names if draw(st.integers(0, 5)) == 0]
     parameters = tuple(draw(_parameter(name, kinds, name in drawn)) for name in names)
     groups = draw(_groups(parameters))
     parameters, groups = _even(draw, parameters, groups)
-    parameters = tuple(_when(draw, one, parameters, groups) for one in parameters)
+    for name in _turning(parameters, groups):
+        parameters = tuple(_when(draw, one, parameters, groups) if one.name == name else one for one in parameters)
     derive = draw(_derive(kinds))
     count = draw(st.integers(1, 2)) if named else 1
     sweeps = tuple(
@@ -53,7 +54,7 @@ def _parameter(draw, name, kinds, drawn):
         return Parameter(name=name, kind=kind, unit=unit, draw=draw(DRAWS[kind]))
     if kind == "int" and draw(st.integers(0, 5)) == 0:
         return Parameter(name=name, kind=kind, values=(0, 1, 2), unit=unit, repeats=True)
-    values = tuple(draw(st.lists(VALUES[kind], min_size=1, max_size=3, unique=True)))
+    values = tuple(draw(st.lists(VALUES[kind], min_size=draw(st.sampled_from([2, 1])), max_size=3, unique=True)))
     if not drawn:
         return Parameter(name=name, kind=kind, values=values, unit=unit)
     weights = draw(st.just(()) | st.just(tuple(float(place + 1) for place in range(len(values)))))
@@ -104,8 +105,10 @@ def _when(draw, one, parameters, groups):
     turning = _turning(parameters, groups)
     before = {other.name: other.kind for other in parameters if turning.index(other.name) < turning.index(one.name)}
     before = {name: kind for name, kind in before.items() if kind != "table"}
-    if not before or draw(st.integers(0, 2)):
+    if not before or draw(st.integers(0, 4)) > 1:
         return one
+    # Of those that are there at some points only, now and then.
+    before = {other.name: other.kind for other in parameters if other.name in before and other.when} or before
     return dataclasses.replace(one, when=draw(_truth(before)))
 
 

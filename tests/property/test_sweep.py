@@ -1,6 +1,6 @@
 """The points of a sweep are those of a brute-force search; what is made of them agrees; a written workflow reads back.
 
-300 examples a law; `SCIFLOW_EXAMPLES=10000 pytest tests/property/test_sweep.py` tries so many.
+300 examples a law, of some a third; `SCIFLOW_EXAMPLES=10000 pytest tests/property/test_sweep.py` tries so many.
 """
 
 import dataclasses
@@ -24,6 +24,7 @@ from tests.property.spaces import spaces
 
 EXAMPLES = int(os.environ.get("SCIFLOW_EXAMPLES", "300"))
 LAW = settings(derandomize=True, max_examples=EXAMPLES, deadline=None)
+LESSER = settings(LAW, max_examples=EXAMPLES // 3)  # what follows from how points are stored, whatever they are
 
 
 def made(workflow, index=0):
@@ -58,7 +59,7 @@ def test_the_points_are_those_of_a_brute_force_search(workflow):
         assert found.doubles == doubles
 
 
-@LAW
+@LESSER
 @given(workflow=spaces())
 def test_the_size_is_no_less_than_the_number_of_points(workflow):
     found = made(workflow)
@@ -66,7 +67,7 @@ def test_the_size_is_no_less_than_the_number_of_points(workflow):
     assert sweep.size(workflow.parameters, workflow.derive, workflow.sweeps[0]) >= len(found) + found.doubles
 
 
-@LAW
+@LESSER
 @given(workflow=spaces())
 def test_a_point_is_the_same_by_its_number_and_in_turn(workflow):
     found = made(workflow)
@@ -77,7 +78,7 @@ def test_a_point_is_the_same_by_its_number_and_in_turn(workflow):
     assert found[::-1] == every[::-1]
 
 
-@LAW
+@LESSER
 @given(workflow=spaces())
 def test_the_lines_of_the_axes_are_the_canonical_form_of_their_rows(workflow):
     found = made(workflow)
