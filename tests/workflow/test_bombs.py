@@ -8,8 +8,6 @@ LEGAL = {
     "a comment of 900,000 characters",
     "900,000 empty lines",
     "a text of 900,000 characters",
-    "1,000 parameters of two values",
-    "1,000 tasks in a row",
     "1,000,000 points",
     "1,000,000 points in one list of steps",
     "1,000,000 fractions",
