@@ -5,10 +5,11 @@ python tools/reference.py [--check]      --check: write nothing, end with 1 if t
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pages
 
 from sciflow.workflow import arithmetic, axes, budget, expression, places, tabular, template, tokens
 from sciflow.workflow.shape import KINDS, inline, schema
@@ -51,16 +52,7 @@ PLURAL = {
 
 def main() -> int:
     """Write the page, or say that it is not current."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
-    parser.add_argument("--check", action="store_true")
-    text = page()
-    if parser.parse_args().check:
-        if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
-            return 0
-        sys.stderr.write(f"{PAGE}: it is not what the schema says\n  hint: python tools/reference.py\n")
-        return 1
-    PAGE.write_text(text, encoding="utf-8")
-    return 0
+    return pages.kept(PAGE, page(), about=__doc__, source="the schema says", tool="tools/reference.py")
 
 
 def page() -> str:

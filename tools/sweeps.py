@@ -5,12 +5,13 @@ python tools/sweeps.py [--check]      --check: write nothing, end with 1 if the 
 
 from __future__ import annotations
 
-import argparse
 import csv
 import sys
 import tomllib
 from pathlib import Path
 from typing import Any
+
+import pages
 
 ROOT = Path(__file__).parents[1]
 CASES = ROOT / "tests/sweeps"
@@ -29,16 +30,7 @@ compares number, order and values of the points at each run of the tests.
 
 def main() -> int:
     """Write the page, or say that it is not current."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
-    parser.add_argument("--check", action="store_true")
-    text = page()
-    if parser.parse_args().check:
-        if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
-            return 0
-        sys.stderr.write(f"{PAGE}: it is not what the cases say\n  hint: python tools/sweeps.py\n")
-        return 1
-    PAGE.write_text(text, encoding="utf-8")
-    return 0
+    return pages.kept(PAGE, page(), about=__doc__, source="the cases say", tool="tools/sweeps.py")
 
 
 def page() -> str:

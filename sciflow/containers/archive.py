@@ -14,6 +14,7 @@ import subprocess
 import tarfile
 from typing import TYPE_CHECKING
 
+from sciflow.containers import cache
 from sciflow.errors import SurroundingsError
 from sciflow.runner import names
 from sciflow.runner.tree import shown
@@ -123,16 +124,52 @@ def _run(words: list[str]) -> str:
     return found.stdout
 
 
+def pack(
+    tar: Path,
+    workshop: Path,
+    *,
+    architecture: str,
+    environment: Sequence[tuple[str, str]] = (),
+    folder: str = "",
+    times: bool = False,
+) -> tuple[dict[str, str], int]:
+    """Write the tar for both engines, by way of a folder in the cache, and keep what is written there.
+
+    Returns the digests of `tree` (the tar), `config`, `archive` and `squashfs`, and the squashfs's size in bytes; what
+    is given is said of `docker_archive` and `squashfs`. Raises SurroundingsError.
+    """
+    layer = names.digest_file(tar)  # once: a tree may be gigabytes
+    loadable, mountable = workshop / "archive.tar", workshop / "image.sqfs"
+    config = docker_archive(
+        tar, loadable, architecture=architecture, environment=environment, folder=folder, layer=layer
+    )
+    squashfs(tar, mountable, times=times)
+    size = mountable.stat().st_size
+    return {
+        "tree": f"sha256:{layer[0]}",
+        "config": config,
+        "archive": cache.keep(loadable),
+        "squashfs": cache.keep(mountable),
+    }, size
+
+
 def docker_archive(
-    tar: Path, target: Path, *, architecture: str, environment: Sequence[tuple[str, str]] = (), folder: str = ""
+    tar: Path,
+    target: Path,
+    *,
+    architecture: str,
+    environment: Sequence[tuple[str, str]] = (),
+    folder: str = "",
+    layer: tuple[str, int] | None = None,
 ) -> str:
     """Write the tar as the one layer of an image that `docker load` takes; return the image's id, `sha256:<hex>`.
 
     The layout is that of `docker save` (Docker Image Specification v1.2): a configuration named by its own digest, the
     layer, and manifest.json. The id is the digest of the configuration, in canonical JSON. `environment` and `folder`
-    (to work in) are what the image gives to those who enter it; who says nothing gets the usual search path.
+    (to work in) are what the image gives to those who enter it; who says nothing gets the usual search path. `layer` is
+    the tar's SHA-256 (hex) and size where they are known already.
     """
-    layer, size = names.digest_file(tar)
+    digest, size = layer or names.digest_file(tar)
     settings = {
         "architecture": architecture,
         "config": {
@@ -142,15 +179,15 @@ def docker_archive(
         "created": EPOCH,
         "history": [{"created": EPOCH, "created_by": "sciflow"}],
         "os": "linux",
-        "rootfs": {"diff_ids": [f"sha256:{layer}"], "type": "layers"},
+        "rootfs": {"diff_ids": [f"sha256:{digest}"], "type": "layers"},
     }
     configuration = names.canonical(settings).encode()
     image = names.digest(configuration)
     # The tag keeps `docker image prune` away; images are entered by id.
-    manifest = [{"Config": f"{image}.json", "Layers": [f"{layer}/layer.tar"], "RepoTags": [f"{REPOSITORY}:{image}"]}]
+    manifest = [{"Config": f"{image}.json", "Layers": [f"{digest}/layer.tar"], "RepoTags": [f"{REPOSITORY}:{image}"]}]
     with tarfile.open(target, "w", format=tarfile.USTAR_FORMAT if size < 8 << 30 else tarfile.GNU_FORMAT) as archive:
         with tar.open("rb") as stream:
-            archive.addfile(_member(f"{layer}/layer.tar", size), stream)
+            archive.addfile(_member(f"{digest}/layer.tar", size), stream)
         for name, data in ((f"{image}.json", configuration), ("manifest.json", names.canonical(manifest).encode())):
             archive.addfile(_member(name, len(data)), io.BytesIO(data))
     return f"sha256:{image}"

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from sciflow.containers import archive, cache
 from sciflow.containers.image import Package, PinnedImage, own_platform
 from sciflow.errors import SurroundingsError
-from sciflow.runner import names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,15 +56,7 @@ def resolve(suite: str, packages: Sequence[str], *, platform: str, progress: Cal
         installed = _installed((workshop / RECORDS).read_text(encoding="utf-8", errors="replace"))
         progress(f"packing {len(installed)} packages for Apptainer and Docker")
         architecture = platform.partition("/")[2]
-        config = archive.docker_archive(tar, workshop / "archive.tar", architecture=architecture)
-        archive.squashfs(tar, workshop / "image.sqfs")
-        size = (workshop / "image.sqfs").stat().st_size
-        digests = {
-            "tree": f"sha256:{names.digest_file(tar)[0]}",
-            "config": config,
-            "archive": cache.keep(workshop / "archive.tar"),
-            "squashfs": cache.keep(workshop / "image.sqfs"),
-        }
+        digests, size = archive.pack(tar, workshop, architecture=architecture)
     return PinnedImage(
         source="debian",
         reference=suite,

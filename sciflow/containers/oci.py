@@ -14,7 +14,6 @@ from sciflow.containers import archive, cache, configuration, inflate, layers, p
 from sciflow.containers import reference as references
 from sciflow.containers.image import PinnedImage
 from sciflow.errors import SurroundingsError
-from sciflow.runner import names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,26 +135,19 @@ def _built(
         tar = workshop / "tree.tar"
         rootfs.write(root, plain, tar)
         progress(f"packing {name} for Apptainer and Docker")
-        config = archive.docker_archive(
+        made, size = archive.pack(
             tar,
-            workshop / "archive.tar",
+            workshop,
             architecture=platform.split("/")[1],
             environment=settings.environment,
             folder=settings.folder,
+            times=True,
         )
-        archive.squashfs(tar, workshop / "image.sqfs", times=True)
-        size = (workshop / "image.sqfs").stat().st_size
-        digests |= {
-            "tree": f"sha256:{names.digest_file(tar)[0]}",
-            "config": config,
-            "archive": cache.keep(workshop / "archive.tar"),
-            "squashfs": cache.keep(workshop / "image.sqfs"),
-        }
     return PinnedImage(
         source="from",
         reference=name,
         platform=platform,
-        digests=tuple(sorted(digests.items())),
+        digests=tuple(sorted({**digests, **made}.items())),
         tools=(("squashfs-tools", version),),
         size=size,
     )

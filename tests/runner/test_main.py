@@ -200,31 +200,28 @@ def test_a_step_too_large_for_this_machine_is_named(study):
     assert "cpus 4096" in found.run(code=3).stderr
 
 
-def test_outside_hours_nothing_is_done(study):
+def closed_now():
+    """Return a schedule that opens for five minutes, twelve hours from now."""
     minute = (time.gmtime().tm_hour * 60 + time.gmtime().tm_min + 720) % 1440
-    schedule = {
+    return {
         "policy": "off-peak",
         "opens": minute,
         "closes": (minute + 5) % 1440,
         "weekends": False,
         "max_wait_s": 0,
         "hard": False,
+        "timezone": "UTC",
+        "transitions": [[0, 0]],
     }
-    found = study([task("a", "true")], schedule={**schedule, "timezone": "UTC", "transitions": [[0, 0]]})
+
+
+def test_outside_hours_nothing_is_done(study):
+    found = study([task("a", "true")], schedule=closed_now())
     assert "outside hours" in found.run(code=75).stderr
 
 
 def test_now_starts_whatever_the_hour(study):
-    minute = (time.gmtime().tm_hour * 60 + time.gmtime().tm_min + 720) % 1440
-    schedule = {
-        "policy": "off-peak",
-        "opens": minute,
-        "closes": (minute + 5) % 1440,
-        "weekends": False,
-        "max_wait_s": 0,
-        "hard": False,
-    }
-    found = study([task("a", "true")], schedule={**schedule, "timezone": "UTC", "transitions": [[0, 0]]})
+    found = study([task("a", "true")], schedule=closed_now())
     found.run("run", "--now")
     assert found.states() == {("a", 0): "done"}
 
