@@ -19,7 +19,8 @@ from sciflow.workflow.code import COMPILING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from sciflow.plan.lock import Lock, LockedFile
+    from sciflow.containers.locked import LockedFile
+    from sciflow.plan.lock import Lock
 
 FILE_MODE, PROGRAM_MODE, FOLDER_MODE = 0o644, 0o755, 0o755
 PROGRAMS = (names.LAUNCHER, names.VERIFIER)

@@ -1,15 +1,17 @@
-"""The noun of this floor: an image, pinned so that every engine and every machine means the same bytes by it."""
+"""The nouns of this floor: an image, pinned so that every engine and every machine means the same bytes by it."""
 
 from __future__ import annotations
 
 import platform as machine
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-Source: TypeAlias = Literal["from", "debian", "file"]
+if TYPE_CHECKING:
+    from sciflow.containers.locked import LockedFile
 
-# What says which image it is, whatever the engine: each source has one such digest.
-IDENTITY: dict[Source, str] = {"from": "manifest", "debian": "tree", "file": "file"}
+Source: TypeAlias = Literal["from", "debian", "nix", "definition", "dockerfile", "file"]
+Pairs: TypeAlias = tuple[tuple[str, str], ...]
+"""Names and values, sorted by name."""
 
 # Names of architectures: the kernel's (uname -m) to those of OCI and of Debian, which agree on these.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "ppc64le", "s390x": "s390x", "riscv64": "riscv64"}
@@ -25,19 +27,38 @@ class Package:
     sha256: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Wheel:
+    """One Python package; `file` is the wheel's name, `sha256` its digest in hex, `url` where it is had, without login.
+
+    `size` is in bytes.
+    """
+
+    name: str
+    version: str
+    file: str
+    sha256: str
+    size: int
+    url: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PinnedImage:
-    """An image by digest.
+    """An image by digest, and all that it was made of.
 
     `digests` are sorted pairs of a name and `sha256:<hex>`:
 
-    - sources `from` and `debian`: `tree` (the root file system as a tar), `squashfs` (the same for Apptainer),
-      `archive` (the same for `docker load`) and `config` (the id Docker knows it by);
-    - source `from` also: `manifest` of this platform, and where it came from: `index` (if the tag names one for
-      several platforms), or `file` (of an `oci-archive:` or a `docker-archive:`);
-    - source `file`: `file`.
+    - `tree` (the root file system as a tar), `squashfs` (the same for Apptainer), `archive` (the same for `docker load`)
+      and `config` (the id Docker knows it by); an image file that is run as it is has none of them, but `file`;
+    - where it came from: `manifest` of this platform, and `index` (if a tag names one for several platforms), or `file`
+      (of an `oci-archive:`, a `docker-archive:`, an image file); `closure` (of a flake, as a binary cache);
+    - `base`: the tree, as a tar, that wheels were laid over, where no registry gives it again layer by layer.
 
-    `asked` are the Debian packages that the workflow names, sorted; `packages` are all that are installed.
+    `asked` are the Debian packages that the workflow names, sorted; `packages` are all that are installed. `wheels` are
+    those that `python`, a file of the workflow's folder, asks for. `files` are what of that folder the image is made of:
+    by path from there, sorted. `paths` are the store paths of a closure, each with the digest and size of its NAR.
+    `given` and `folder` are the environment and the folder to work in that the base gives; `environment` and `labels` are
+    what the workflow adds.
     For an image of a registry, `reference` is `registry/repository:tag`, whole; else it is what the workflow says.
     `size` is in bytes: of the squashfs, of the file; 0 where unknown.
     """
@@ -45,16 +66,24 @@ class PinnedImage:
     source: Source
     reference: str
     platform: str
-    digests: tuple[tuple[str, str], ...]
+    digests: Pairs
     asked: tuple[str, ...] = ()
     packages: tuple[Package, ...] = ()
-    tools: tuple[tuple[str, str], ...] = ()
+    python: str = ""
+    wheels: tuple[Wheel, ...] = ()
+    files: tuple[LockedFile, ...] = ()
+    paths: tuple[LockedFile, ...] = ()
+    given: Pairs = ()
+    folder: str = ""
+    environment: Pairs = ()
+    labels: Pairs = ()
+    tools: Pairs = ()
     size: int = 0
 
     @property
     def identity(self) -> str:
         """The digest that names the image, whichever engine runs it: part of every step's key."""
-        return self.digest(IDENTITY[self.source])
+        return self.digest("tree") or self.digest("file")
 
     def digest(self, name: str) -> str:
         """Return the digest of that name, `sha256:<hex>`, or nothing if this image has none."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import stat
 import tomllib
 import zoneinfo
 from dataclasses import dataclass, replace
@@ -15,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sciflow import containers
+from sciflow.containers import locked
 from sciflow.containers.image import Package, PinnedImage
+from sciflow.containers.locked import LockedFile
 from sciflow.errors import Fault, SurroundingsError, WorkflowError
-from sciflow.runner import names, tree
+from sciflow.runner import names
 from sciflow.workflow import code, draft
 
 if TYPE_CHECKING:
@@ -29,18 +30,6 @@ FORMAT = 1
 FIRST_YEAR, LAST_YEAR = 2020, 2060
 """The zone's offsets are frozen over these years, the same whenever a workflow is locked."""
 HOUR_S = 3600
-MAX_PATH = 512
-"""Bytes of a file's path below the workflow's folder; a manifest lists paths of up to twice as many."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LockedFile:
-    """One file, by its path relative to what it belongs to; `executable` is the owner's x bit."""
-
-    path: str
-    sha256: str
-    size: int
-    executable: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,26 +65,6 @@ class Lock:
         return str(names.digest([[file.path, file.sha256, file.executable] for file in self.code]))
 
 
-def _file(path: Path, shown: str) -> LockedFile:
-    """Pin one file. Its name must be one that a manifest may list, or the bundle could never be verified."""
-    if not shown.isprintable() or "\\" in shown or len(shown.encode("utf-8", "surrogateescape")) > MAX_PATH:
-        raise WorkflowError(
-            [
-                Fault(
-                    file=tree.shown(str(path)),
-                    text="its name cannot be carried in a bundle",
-                    hint="rename it: printable characters, no backslash, not too long",
-                )
-            ]
-        )
-    try:
-        sha256, size = names.digest_file(path)
-        executable = bool(path.stat().st_mode & stat.S_IXUSR)
-    except OSError as error:
-        raise SurroundingsError(f"`{path}`: {error.strerror}") from error
-    return LockedFile(path=shown, sha256=sha256, size=size, executable=executable)
-
-
 def _linked(path: Path, why: str, hint: str) -> WorkflowError:
     return WorkflowError([Fault(file=str(path), text=f"is a link{why}", hint=hint)])
 
@@ -120,7 +89,7 @@ def _code(chosen: Code, folder: Path) -> tuple[LockedFile, ...]:
                 hint = "put the file itself there, or leave it out with `exclude`"
                 raise _linked(part, "; code is carried as plain files", hint)
         if path.is_file():
-            found[shown.as_posix()] = _file(path, shown.as_posix())
+            found[shown.as_posix()] = locked.pin(path, shown.as_posix())
     return tuple(found[path] for path in sorted(found))
 
 
@@ -134,9 +103,9 @@ def _input(name: str, path: str, folder: Path) -> LockedInput:
             if not file.is_file():
                 text = f"is no regular file, inside the input `{name}`"
                 raise WorkflowError([Fault(file=str(file), text=text, hint="take it out of that folder")])
-            files.append(_file(file, f"{where.name}/{file.relative_to(where).as_posix()}"))
+            files.append(locked.pin(file, f"{where.name}/{file.relative_to(where).as_posix()}"))
         return LockedInput(name=name, path=path, files=tuple(sorted(files, key=lambda file: file.path)))
-    return LockedInput(name=name, path=path, files=(replace(_file(where, where.name), executable=False),))
+    return LockedInput(name=name, path=path, files=(replace(locked.pin(where, where.name), executable=False),))
 
 
 def transitions(timezone: str) -> tuple[tuple[int, int], ...]:

@@ -24,13 +24,28 @@ Partial: TypeAlias = tuple[tuple[str, Value], ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Image:
-    """One pinned root file system, as asked for: `source` says how to read `reference`."""
+    """One root file system, as asked for: `source` says how to read `reference`.
 
-    source: Literal["from", "debian", "file"]
+    `environment` and `labels` are (name, value), sorted by name.
+    """
+
+    source: Literal["from", "debian", "nix", "definition", "dockerfile", "file"]
     reference: str
-    """An OCI reference (`docker://…`, `oci-archive:PATH`), a Debian suite, or a path; from the workflow's folder."""
+    """An OCI reference (`docker://…`, `oci-archive:PATH`), a Debian suite, `FOLDER#NAME` of a flake, or a path; paths
+    are relative to the workflow's folder."""
     packages: tuple[str, ...] = ()
     """Debian packages, in the order of the file."""
+    files: tuple[str, ...] = ()
+    """What of a flake's folder belongs to the flake: glob patterns."""
+    python: str = ""
+    """A file of requirements, or a lock of them (PEP 751), whose packages are laid over the root file system."""
+    environment: tuple[tuple[str, str], ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def extended(self) -> bool:
+        """Whether something is laid over what the source gives."""
+        return bool(self.python or self.environment or self.labels)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

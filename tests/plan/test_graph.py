@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from sciflow.containers.locked import LockedFile
 from sciflow.plan import graph, lock
 from sciflow.runner import names, points
 from sciflow.workflow import load, sweep
@@ -139,9 +140,9 @@ def test_an_edge_leads_from_each_task_to_those_that_need_it(tmp_path):
     assert sorted(found.edges) == [("prepare", "train"), ("train", "total")]
 
 
-CODE = lock.Lock(code=(lock.LockedFile(path="t.py", sha256="1" * 64, size=1),))
+CODE = lock.Lock(code=(LockedFile(path="t.py", sha256="1" * 64, size=1),))
 INPUT = lock.Lock(
-    inputs=(lock.LockedInput(name="a", path="a", files=(lock.LockedFile(path="a", sha256="1" * 64, size=1),)),)
+    inputs=(lock.LockedInput(name="a", path="a", files=(LockedFile(path="a", sha256="1" * 64, size=1),)),)
 )
 
 

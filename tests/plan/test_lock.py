@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from sciflow.containers.image import Package, PinnedImage
 from sciflow.errors import SurroundingsError, WorkflowError
 from sciflow.plan import lock
-from sciflow.plan.lock import Lock, LockedFile, LockedInput
+from sciflow.containers.locked import LockedFile
+from sciflow.plan.lock import Lock, LockedInput
 from sciflow.runner import hours
 from sciflow.workflow import load
 from sciflow.workflow.spec import Code, Image, Input, Schedule, Workflow

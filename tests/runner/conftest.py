@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sciflow.bundle import emit
 from sciflow.bundle.seal import Key
 from sciflow.containers import host
-from sciflow.plan.lock import Lock, LockedFile, LockedInput
+from sciflow.containers.locked import LockedFile
+from sciflow.plan.lock import Lock, LockedInput
 from sciflow.runner import facts, names, points, records
 
 TIMEOUT_S = 60
