@@ -15,7 +15,7 @@ import referencing
 from sciflow import api, containers
 from sciflow.bundle import folder
 from sciflow.containers.image import Package, PinnedImage
-from sciflow.plan import lock
+from sciflow.plan import lockfile
 from sciflow.workflow import load
 
 SCHEMAS = Path(__file__).parent.parent / "schemas"
@@ -206,8 +206,8 @@ def test_a_lock_is_what_its_schema_says(ran):
 
 @pytest.mark.parametrize("source", IMAGES)
 def test_a_lock_with_an_image_is_what_its_schema_says(ran, source):
-    pinned = replace(lock.read(ran[0] / "workflow.lock"), image=IMAGES[source])
-    assert faults("lock", tomllib.loads(lock.text(pinned))) == []
+    pinned = replace(lockfile.read(ran[0] / "workflow.lock"), image=IMAGES[source])
+    assert faults("lock", tomllib.loads(lockfile.text(pinned))) == []
 
 
 def lines(bundle):

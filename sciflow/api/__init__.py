@@ -7,6 +7,7 @@ Every deliberate failure is an error of `sciflow.errors`.
 from sciflow.api.caching import UNUSED_DAYS, cache_gc, cache_ls
 from sciflow.api.carrying import Carried, Say, carry, fetch, silent
 from sciflow.api.judging import Replayed, collect, replay, report, sample, verify
+from sciflow.api.locking import Locked, lock, lock_check
 from sciflow.api.making import Compiled, compile, compile_all, init, schema  # noqa: A004  the verb's name
 from sciflow.api.measuring import Checked, Listing, check, check_all, points, save_points
 from sciflow.api.running import logs, run, status, submit
@@ -18,6 +19,7 @@ __all__ = [
     "Checked",
     "Compiled",
     "Listing",
+    "Locked",
     "Replayed",
     "Say",
     "cache_gc",
@@ -31,6 +33,8 @@ __all__ = [
     "doctor",
     "fetch",
     "init",
+    "lock",
+    "lock_check",
     "logs",
     "points",
     "replay",

@@ -112,11 +112,11 @@ def _digests(entry: dict[str, Any]) -> list[str]:
 def _made(bundle: Bundle, wanted: str, say: Say) -> None:
     """Have an image fetched or built again, as the lock pins it. Raises SurroundingsError."""
     from sciflow import containers
-    from sciflow.plan import lock
+    from sciflow.plan import lockfile
 
-    pinned = lock.read(bundle.path / names.LOCK)
+    pinned = lockfile.read(bundle.path / names.LOCK)
     if pinned and pinned.image:
-        containers.fetch(pinned.image, engine=wanted, progress=say)
+        containers.fetch(pinned.image, engine=wanted, folder=bundle.path / names.IMAGE_FILES, progress=say)
 
 
 def _carried(bundle: Bundle, digest: str, engines: list[str], say: Say, *, make: bool) -> Carried:

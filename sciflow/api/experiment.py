@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 SWEEP = ("zip", "derive", "where", "exclude", "include", "sample", "blocks", "parameters")
 METRIC = ("goal", "unit", "require", "tolerance")
+IMAGE = (
+    *("debian", "packages", "nix", "files", "definition", "dockerfile", "file"),
+    *("python", "environment", "labels"),
+)
+IMAGE_FILES = {"definition", "dockerfile", "file", "python"}
 BUNDLES = Path("bundles")
 
 
@@ -153,21 +158,36 @@ class ExperimentalWorkflow:
         found = spoken.keys(words, METRIC, f"the metric `{name}`")
         self._sections["metrics"][name] = {key: spoken.plain(value, f"`{key}`") for key, value in found.items()}
 
-    def set_image(self, source: str = "", *, debian: str = "", packages: Sequence[str] = (), file: str = "") -> None:
-        """Name the image all tasks run in: `"docker://…"`, `"oci-archive:tools.tar"`, a `debian` suite, or a `file`."""
+    def set_image(self, source: str = "", *, context: Sequence[str | Path] = (), **words: Any) -> None:
+        """Name the image all tasks run in: `"docker://…"`, `"oci-archive:tools.tar"`, or one source by its key.
+
+        `words` are the keys of `[image]`: `debian` with `packages`, `nix` with `files`, `definition`, `dockerfile`, or
+        `file`; and what is laid over it: `python` (requirements or `pylock.toml`), `environment`, `labels`. `context`
+        are the files and folders that a definition, a Dockerfile or a flake reads beside itself.
+        """
+        made = dict(spoken.keys(words, IMAGE, "the image"))
         kind, _, path = source.partition(":")
         if kind in {"oci-archive", "docker-archive"}:
             source = f"{kind}:{self._carried(path, 'the image', 'images')}"
-        made: dict[str, Any] = {"from": source, "debian": debian, "packages": list(packages)}
-        made["file"] = self._carried(file, "the image", "images") if file else ""
-        self._sections["image"] = {key: value for key, value in made.items() if value}
+        for key in IMAGE_FILES & made.keys():
+            made[key] = self._carried(made[key], "the image", "images")
+        for file in context:
+            self._carried(file, "the image's context", ".")
+        found = {"from": source, **{key: spoken.plain(value, f"`{key}`") for key, value in made.items()}}
+        self._sections["image"] = {key: value for key, value in found.items() if value}
 
-    def add_input(self, name: str, path: str | Path) -> None:
-        """Add a file or folder that tasks read: `inputs["name"]` in a function, `{inputs.name}` in a command."""
+    def add_input(self, name: str, path: str | Path = "", *, url: str = "", sha256: str = "") -> None:
+        """Add a file or folder that tasks read: `inputs["name"]` in a function, `{inputs.name}` in a command.
+
+        Or a file from a `url`, which is fetched once; `sha256` (hex) says which bytes are wanted.
+        """
         spoken.name(name, "an input")
         if name in self._sections["inputs"]:
             raise UsageError(f"there is an input `{name}` already")
-        self._sections["inputs"][name] = {"path": self._carried(path, f"input `{name}`", f"inputs/{name}")}
+        if bool(url) == bool(path):
+            raise UsageError(f"the input `{name}` wants a path or a url")
+        here = {"path": self._carried(path, f"input `{name}`", f"inputs/{name}")} if path else {"url": url}
+        self._sections["inputs"][name] = {**here, **({"sha256": sha256} if sha256 else {})}
 
     def add_code(self, *paths: str | Path) -> None:
         """Add files that commands call; steps find them in their working folder. Functions bring their own."""

@@ -7,8 +7,8 @@ from importlib import resources
 from pathlib import Path  # noqa: TC003  part of the signatures that programs look at
 from typing import TYPE_CHECKING, Any
 
+from sciflow.api import locking
 from sciflow.api.carrying import Say, carry, silent
-from sciflow.api.whole import replace
 from sciflow.errors import SurroundingsError, UsageError
 from sciflow.runner import names
 
@@ -42,34 +42,6 @@ def read(file: Path) -> Workflow:
     return load.read(file, parquet)
 
 
-def _locked(
-    workflow: Workflow, file: Path, *, update: bool, locked: bool, offline: bool, say: Say
-) -> tuple[Lock, tuple[str, ...]]:
-    """Return the lock that fits, and what changed; the lock file is written where it did not say so already."""
-    from sciflow.plan import lock
-
-    place = file.with_name(names.LOCK)
-    try:
-        old = lock.read(place)
-    except SurroundingsError:
-        if not update:
-            raise
-        old = None
-    if locked and old is None:
-        raise SurroundingsError(
-            f"`{place}` does not exist, and --locked resolves nothing", hint="compile once without --locked"
-        )
-    new = lock.resolve(workflow, file.parent, old, update=update, offline=offline or locked, progress=say)
-    changes = tuple(lock.differences(old or lock.Lock(), new))
-    if locked and changes:
-        raise SurroundingsError(
-            f"`{place}` no longer fits:\n  " + "\n  ".join(changes), hint="compile without --locked to write it anew"
-        )
-    if old is None or changes:
-        replace(place, lock.text(new))
-    return new, changes if old else ()
-
-
 def compile(  # noqa: A001  the verb's name, in a namespace of its own
     file: Path, *, sweep: str = "", **options: Any
 ) -> Compiled:
@@ -100,11 +72,13 @@ def compile_all(
     Raises WorkflowError, UsageError, SurroundingsError.
     """
     from sciflow.bundle import emit, seal
+    from sciflow.plan import lock
 
     workflow = read(file)
     wanted = chosen(workflow, sweeps, alone=alone)
     signer, made = seal.own(key)
-    pinned, changes = _locked(workflow, file, update=update, locked=locked, offline=offline, say=say)
+    pinned, changes = locking.pin(workflow, file, update=update, locked=locked, offline=offline, say=say)
+    lock.gather(pinned, offline=offline, progress=say)
     found = []
     for sweep in wanted:
         content = _content(workflow, sweep, pinned, file.parent)
@@ -137,13 +111,13 @@ def _content(workflow: Workflow, sweep: Sweep, pinned: Lock, folder: Path) -> Co
     from sciflow.bundle import readme
     from sciflow.bundle.emit import Content
     from sciflow.launchers import slurm
-    from sciflow.plan import graph, lock
+    from sciflow.plan import graph, lockfile
     from sciflow.workflow.sweep import points
 
     plan = graph.plan(workflow, sweep, pinned, containers.boxes(pinned.image))
     texts = {
         names.WORKFLOW: workflow.source.text if workflow.source else "",
-        names.LOCK: lock.text(pinned),
+        names.LOCK: lockfile.text(pinned),
         "README.md": readme.page(plan),
         **slurm.render(plan),
         **containers.recipes(pinned.image),

@@ -60,11 +60,11 @@ def check_all(file: Path, *, sweeps: Sequence[str] = (), alone: bool = False) ->
 
     `alone`: refuse more than one sweep. Raises WorkflowError, UsageError, SurroundingsError.
     """
-    from sciflow.plan import lock
+    from sciflow.plan import lock, lockfile
 
     workflow = making.read(file)
-    pinned = lock.files(workflow, file.parent)
-    kept = lock.read(file.with_name(names.LOCK))
+    kept = lockfile.read(file.with_name(names.LOCK))
+    pinned = lock.files(workflow, file.parent, kept)
     image = kept.image.size or None if kept and kept.image else None
     return tuple(_measured(workflow, sweep, pinned, image) for sweep in making.chosen(workflow, sweeps, alone=alone))
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import sciflow.runner
 from sciflow.bundle.seal import Key, seal
+from sciflow.containers import cache
 from sciflow.errors import SurroundingsError
 from sciflow.runner import facts, names, points
 from sciflow.workflow.code import COMPILING
@@ -80,10 +81,13 @@ def _fill(content: Content, root: Path) -> None:
         file.chmod(PROGRAM_MODE if file.relative_to(root).as_posix() in PROGRAMS else FILE_MODE)
     for locked in content.lock.code:
         _copy(content.folder / locked.path, root / names.CODE / locked.path, locked)
+    for locked in content.lock.image.files if content.lock.image else ():
+        _copy(content.folder / locked.path, root / names.IMAGE_FILES / locked.path, locked)
     for entry in content.lock.inputs:
         above = (content.folder / entry.path).parent
         for locked in entry.files:
-            _copy(above / locked.path, root / names.INPUTS / entry.name / locked.path, locked)
+            source = cache.place(f"sha256:{locked.sha256}") if entry.url else above / locked.path
+            _copy(source, root / names.INPUTS / entry.name / locked.path, locked)
     for folder in [root, *(path for path in root.rglob("*") if path.is_dir())]:
         folder.chmod(FOLDER_MODE)
 

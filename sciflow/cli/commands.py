@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sciflow import api
-from sciflow.cli.group import command, engine_option, run_option, trust_option
+from sciflow.cli.group import FOLDER, WORKFLOW_FILE, command, engine_option, run_option, trust_option
 from sciflow.cli.show import answer, measured, on_terminal, plain, table, talk
 from sciflow.runner import names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-FOLDER = click.Path(path_type=Path, file_okay=False)
-WORKFLOW_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @command()
@@ -330,45 +327,6 @@ def replay(
         lines=lines,
     )
     return names.EXIT_OK if found.verdict.agrees else names.EXIT_NO
-
-
-@command()
-@click.argument("bundle", type=FOLDER)
-@engine_option
-@click.option(
-    "--here", is_flag=True, help="Only onto this machine, for its first engine that works; not into the bundle."
-)
-def fetch(bundle: Path, engine: str | None, *, here: bool, as_json: bool, quiet: bool) -> None:
-    """Make a thin bundle fat: it then carries its image, checked against the lock, and runs without a network.
-
-    Its id stays the same. An image that only an engine itself can hold is fetched onto this machine.
-
-    Example: sciflow fetch bundles/digits-0123456789ab
-    """
-    say = talk(quiet=quiet)
-    carried = () if here else api.carry(bundle, engine=engine, say=say)
-    if carried:
-        what = [{**dataclasses.asdict(one), "engines": list(one.engines)} for one in carried]
-        answer({"bundle": str(bundle), "carried": what, "engine": None}, str(bundle), as_json=as_json)
-        return
-    ready = api.fetch(bundle, engine=engine, say=say)
-    answer({"bundle": str(bundle), "carried": [], "engine": ready}, f"ready for {ready}", as_json=as_json)
-
-
-@command()
-def doctor(*, as_json: bool, quiet: bool) -> None:  # noqa: ARG001
-    """Try each engine on this machine and what it needs, and say what to do, or to ask for, where it does not work.
-
-    Example: sciflow doctor
-    """
-    found = api.doctor()
-    rows = [["part", "", "version", "advice"]] + [
-        [part["part"], "works" if part["works"] else "no", part["version"], part["advice"]] for part in found
-    ]
-    asks = [f"to ask the admin for {part['part']}: {part['ask']}" for part in found if part["ask"]]
-    working = [part["part"] for part in found if part["works"] and part["kind"] == "engine"]
-    last = f"works here: {', '.join(working) or 'nothing'}"
-    answer({"parts": found}, last, as_json=as_json, lines=[*table(rows), *asks])
 
 
 @command()

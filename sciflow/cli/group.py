@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+FOLDER = click.Path(path_type=Path, file_okay=False)
+WORKFLOW_FILE = click.Path(path_type=Path, dir_okay=False)
 CODES = (
     "Exit codes: 0 ok · 1 the answer is no · 2 the words or the workflow · 3 the surroundings · 4 the bundle is not "
     "what was sealed · 5 incomplete · 6 no trusted seal · 70 a fault of sciflow's own · 75 outside hours · "

@@ -9,26 +9,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sciflow.containers import (
+    alike,
     apptainer,
+    archive,
+    build,
     cache,
     debian,
     docker,
     host,
     imagefile,
     podman,
-    recipe,
     reference,
     singularity,
 )
 from sciflow.containers.image import Package, PinnedImage, own_platform
+from sciflow.containers.source import Request
 from sciflow.errors import SurroundingsError, UsageError
+from sciflow.runner import names
+from sciflow.workflow import spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from sciflow.containers.box import Box, Engine, Probe
-    from sciflow.workflow import spec
+    from sciflow.containers.source import Source
 
 __all__ = [
     "ENGINES",
@@ -46,6 +51,12 @@ __all__ = [
 
 ENGINES: tuple[Engine, ...] = (apptainer, singularity, docker, podman, host)
 """In the order in which they are tried where the user names none."""
+
+SOURCES: Mapping[str, Source] = {source.NAME: source for source in (debian, imagefile)}
+"""All but `from`."""
+
+IMAGE, PYTHON, ALL = "image", "python", "*"
+"""What of an image can be asked for anew by name, beside each wheel: the base, all wheels, both."""
 
 
 def engine(name: str) -> Engine:
@@ -70,7 +81,9 @@ def _box(name: str, image: PinnedImage) -> Box | None:
 
 def recipes(image: PinnedImage | None) -> Mapping[str, str]:
     """Return the texts that tell how the image came to be, by their path in the bundle. Pure."""
-    return recipe.write(image)
+    if image is None or _as_it_is(image):
+        return {}
+    return _source(image.source).recipe(image)
 
 
 def probes() -> list[tuple[str, Probe]]:
@@ -81,26 +94,34 @@ def probes() -> list[tuple[str, Probe]]:
 def fits(image: spec.Image, pinned: PinnedImage, *, folder: Path | None = None) -> bool:
     """Say whether a pin is one of what the workflow asks for.
 
-    With the workflow's `folder`, an image file is also compared by its bytes; without, by its path alone.
+    With the workflow's `folder`, what of it the image is made of is also compared by its bytes; without, by name alone.
     """
-    if image.source != pinned.source:
+    over = image.environment == pinned.environment and image.labels == pinned.labels
+    return over and _based(image, pinned, folder)
+
+
+def _based(image: spec.Image, pinned: PinnedImage, folder: Path | None) -> bool:
+    """Say whether a pin is over the base that the workflow asks for."""
+    if image.source != pinned.source or (image.source == "file" and _as_it_is(pinned) == image.extended):
         return False
-    if image.source == "from":
-        return _fits(image.reference, pinned, folder)
-    if image.source == "debian":
-        return image.reference == pinned.reference and tuple(sorted(set(image.packages))) == pinned.asked
-    return image.reference == pinned.reference and (
-        folder is None or imagefile.digest(folder / image.reference) == pinned.identity
+    source = _source(image.source)
+    return source.fits(image, pinned, folder) and (
+        folder is None or set(source.files(image, folder)) <= set(pinned.files)
     )
 
 
-def _fits(text: str, pinned: PinnedImage, folder: Path | None) -> bool:
-    """Compare a reference; a pin without files of its own is one that an older sciflow left to the engines."""
-    packed = reference.archived(text)
-    if packed:
-        same = folder is None or imagefile.digest(folder / packed.path) == pinned.digest("file")
-        return same and text == pinned.reference
-    return str(reference.parse(text)) == pinned.reference and bool(pinned.digest("squashfs"))
+def _as_it_is(image: PinnedImage) -> bool:
+    """Say whether an image file is run as it is, with nothing laid over it."""
+    return image.source == "file" and not image.digest("tree")
+
+
+def _source(name: str) -> Source:
+    if name == "from":
+        # It brings http and ssl along, which no other image has a use for.
+        from sciflow.containers import oci  # noqa: PLC0415
+
+        return oci
+    return SOURCES[name]
 
 
 def resolve(
@@ -110,31 +131,42 @@ def resolve(
     progress: Callable[[str], None],
     offline: bool = False,
     platform: str | None = None,
+    old: PinnedImage | None = None,
+    update: frozenset[str] = frozenset(),
 ) -> PinnedImage:
     """Pin an image, and have it in the cache: pulled, built or copied. The one effect of this floor's sources.
 
-    `folder` is the workflow's; `platform` is this machine's unless said otherwise. Raises SurroundingsError.
+    `folder` is the workflow's; `platform` is this machine's unless said otherwise; what `old` pins of it and still
+    fits stays, but for what `update` names. Raises SurroundingsError, and WorkflowError for what is wrong in a file of
+    the workflow's folder that says how to build.
     """
     platform = platform or own_platform()
-    if image.source == "file":
+    if image.source == "file" and not image.extended:
         return imagefile.resolve(image.reference, folder=folder, platform=platform)
-    packed = image.source == "from" and reference.archived(image.reference)
-    if offline and not packed:
+    kept = old if old and not {IMAGE, ALL} & update and _based(image, old, folder) else None
+    local = image.source == "file" or (image.source == "from" and reference.archived(image.reference))
+    if offline and not local and kept is None:
         raise SurroundingsError(
             f"the image `{image.reference}` is not pinned yet, and that needs the network",
             hint="compile once without `--offline`; after that the lock is enough",
         )
-    if image.source == "debian":
-        return debian.resolve(image.reference, image.packages, platform=platform, progress=progress)
-    progress(f"reading {image.reference}" if packed else f"asking for {image.reference}")
-    # It brings http and ssl along, which no other image has a use for.
-    from sciflow.containers import oci  # noqa: PLC0415
-
-    return oci.resolve(image.reference, folder=folder, platform=platform, progress=progress)
+    return _made(image, kept, folder, platform, progress)
 
 
-def fetch(image: PinnedImage, *, engine: str, progress: Callable[[str], None]) -> Path | None:
-    """Make a pinned image present for an engine.
+def _made(
+    image: spec.Image, pinned: PinnedImage | None, folder: Path, platform: str, progress: Callable[[str], None]
+) -> PinnedImage:
+    """Lay the base, or take the one that is kept, and build the image on it."""
+    archive.version()  # where it cannot be packed nothing is pulled either
+    with cache.workshop() as workshop:
+        request = Request(
+            image=image, pinned=pinned, folder=folder, workshop=workshop, platform=platform, progress=progress
+        )
+        return build.build(request, build.kept(pinned) or _source(image.source).lay(request))
+
+
+def fetch(image: PinnedImage, *, engine: str, folder: Path, progress: Callable[[str], None]) -> Path | None:
+    """Make a pinned image present for an engine; `folder` holds what of the workflow's it was made of.
 
     Returns its verified file in the cache, or nothing where none is needed.
     Raises SurroundingsError if it cannot be had any more, UsageError if this engine cannot run it.
@@ -144,17 +176,65 @@ def fetch(image: PinnedImage, *, engine: str, progress: Callable[[str], None]) -
         raise UsageError(f"`{engine}` cannot run an image from `{image.source}`", hint="use apptainer")
     if box["image"] is None:
         return None
-    form = "archive" if "archive" in box["image"] else "squashfs"
-    if image.source == "debian":
-        return debian.fetch(image, form, progress=progress)
-    if image.source == "from":
-        from sciflow.containers import oci  # noqa: PLC0415 - as above
-
-        return oci.fetch(image, form, progress=progress)
-    found = cache.held(image.identity)
-    if found is None:
+    digest = box["image"].get("archive") or box["image"]["file"]
+    found = cache.held(digest)
+    if found:
+        return found
+    if _as_it_is(image):
         raise SurroundingsError(
             f"the image file `{image.reference}` ({image.identity}) is not in the cache",
             hint="compile the workflow again",
         )
+    progress(f"the image {image.identity} is not in the cache; it is built again")
+    now = _made(_asked(image), image, folder, image.platform, progress)
+    found = cache.held(digest)
+    if found is None:
+        raise build.difference(image, now)
     return found
+
+
+def check(image: PinnedImage, *, folder: Path, progress: Callable[[str], None]) -> alike.Likeness:
+    """Build the tree of a pinned image once more, of the very pieces that are pinned, and compare the two.
+
+    Where the pinned one is not in the cache any more it is built twice.
+    Raises SurroundingsError, UsageError for what is not built.
+    """
+    if _as_it_is(image):
+        raise UsageError(f"the image file `{image.reference}` is run as it is", hint="there is nothing to be built")
+    with cache.workshop() as workshop:
+        progress("building the image once more")
+        tar = _tree(image, folder, workshop / "second", progress)
+        built = f"sha256:{names.digest_file(tar)[0]}"
+        if built == image.identity:
+            return alike.Likeness(locked=image.identity, built=built)
+        first, kept = workshop / "first.tar", cache.held(image.digest("archive"))
+        if kept:
+            alike.layer(kept, first)
+        else:
+            progress("the locked image is not in the cache: building it a second time, to compare")
+            first = _tree(image, folder, workshop / "first", progress)
+        return alike.Likeness(locked=image.identity, built=built, differences=tuple(alike.differences(first, tar)))
+
+
+def _tree(image: PinnedImage, folder: Path, workshop: Path, progress: Callable[[str], None]) -> Path:
+    workshop.mkdir()
+    request = Request(
+        image=_asked(image),
+        pinned=image,
+        folder=folder,
+        workshop=workshop,
+        platform=image.platform,
+        progress=progress,
+    )
+    return build.tree(request, _source(image.source).lay(request))[0]
+
+
+def _asked(image: PinnedImage) -> spec.Image:
+    """Return what a workflow asked for to get this image."""
+    return spec.Image(
+        source=image.source,
+        reference=image.reference,
+        packages=image.asked,
+        environment=image.environment,
+        labels=image.labels,
+    )

@@ -45,9 +45,9 @@ def written(program: str, image: PinnedImage | None) -> Box | None:
 
 
 def _image(image: PinnedImage) -> dict[str, str]:
-    if image.source == "file":
-        return {"file": image.identity, "suffix": ""}
-    return {"file": image.digest("squashfs"), "suffix": ".sqfs"}
+    if image.digest("squashfs"):
+        return {"file": image.digest("squashfs"), "suffix": ".sqfs"}
+    return {"file": image.identity, "suffix": ""}
 
 
 def _enter(program: str, network: list[str]) -> Words:

@@ -33,15 +33,14 @@ SQUASHFS_FLAGS = (
     *("-all-root", "-mkfs-time", "0", "-noappend", "-no-progress", "-quiet"),
     *("-comp", "zstd", "-Xcompression-level", "3"),
 )
-NO_TIMES = ("-all-time", "0")
 # Both speak to mksquashfs and tar behind the back of those who call them.
 UNSAID = {"SOURCE_DATE_EPOCH", "TAR_OPTIONS"}
 MODES = 0o7777
 OPEN_FOLDER, OPEN_FILE = 0o700, 0o400
 
 
-def squashfs(tar: Path, target: Path, *, times: bool = False) -> None:
-    """Write the tar's tree as a squashfs, by way of a folder beside it that goes away; with its `times`, or with 0.
+def squashfs(tar: Path, target: Path) -> None:
+    """Write the tar's tree as a squashfs, by way of a folder beside it that goes away.
 
     Raises SurroundingsError if tar or mksquashfs is missing, too old or fails.
     """
@@ -66,7 +65,7 @@ def squashfs(tar: Path, target: Path, *, times: bool = False) -> None:
         tree.chmod(0o755)
         opened = _opened(tree)
         modes.write_bytes(b"".join(opened))
-        words = [*SQUASHFS_FLAGS, *(() if times else NO_TIMES), *(("-pf", str(modes)) if opened else ())]
+        words = [*SQUASHFS_FLAGS, *(("-pf", str(modes)) if opened else ())]
         _run(["mksquashfs", str(tree), str(target), *words])
     finally:
         _opened(tree)
@@ -130,20 +129,20 @@ def pack(
     *,
     architecture: str,
     environment: Sequence[tuple[str, str]] = (),
+    labels: Sequence[tuple[str, str]] = (),
     folder: str = "",
-    times: bool = False,
 ) -> tuple[dict[str, str], int]:
     """Write the tar for both engines, by way of a folder in the cache, and keep what is written there.
 
     Returns the digests of `tree` (the tar), `config`, `archive` and `squashfs`, and the squashfs's size in bytes; what
-    is given is said of `docker_archive` and `squashfs`. Raises SurroundingsError.
+    is given is said of `docker_archive`. Raises SurroundingsError.
     """
     layer = names.digest_file(tar)  # once: a tree may be gigabytes
     loadable, mountable = workshop / "archive.tar", workshop / "image.sqfs"
     config = docker_archive(
-        tar, loadable, architecture=architecture, environment=environment, folder=folder, layer=layer
+        tar, loadable, architecture=architecture, environment=environment, labels=labels, folder=folder, layer=layer
     )
-    squashfs(tar, mountable, times=times)
+    squashfs(tar, mountable)
     size = mountable.stat().st_size
     return {
         "tree": f"sha256:{layer[0]}",
@@ -159,6 +158,7 @@ def docker_archive(
     *,
     architecture: str,
     environment: Sequence[tuple[str, str]] = (),
+    labels: Sequence[tuple[str, str]] = (),
     folder: str = "",
     layer: tuple[str, int] | None = None,
 ) -> str:
@@ -174,6 +174,7 @@ def docker_archive(
         "architecture": architecture,
         "config": {
             "Env": [f"{name}={value}" for name, value in sorted({"PATH": SEARCH_PATH, **dict(environment)}.items())],
+            **({"Labels": dict(labels)} if labels else {}),
             **({"WorkingDir": folder} if folder else {}),
         },
         "created": EPOCH,

@@ -11,13 +11,18 @@ from sciflow.containers import layers
 from sciflow.containers.members import refusal
 from sciflow.containers.rootfs import Node
 from sciflow.errors import SurroundingsError
+from sciflow.runner import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sciflow.containers.image import Pairs
+
 # Apptainer reads an image's own scripts of this folder before it runs a word in it; `Env` of OCI it writes to this one.
 SCRIPT = (".singularity.d", "env", "10-docker2singularity.sh")
 SCRIPT_MODE = 0o755
+LABELS = (".singularity.d", "labels.json")
+LABELS_MODE = 0o644
 PATH = "PATH"
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -32,7 +37,7 @@ class Configuration:
 
     platform: str
     plain: tuple[str, ...]
-    environment: tuple[tuple[str, str], ...] = ()
+    environment: Pairs = ()
     folder: str = ""
 
 
@@ -68,22 +73,27 @@ def _environment(entries: Iterable[Any]) -> dict[str, str]:
     return found
 
 
-def furnish(root: Node, configuration: Configuration) -> None:
-    """Give the tree the script by which Apptainer gets the image's environment; Docker has it in its own config.
+def furnish(root: Node, environment: Pairs, labels: Pairs) -> None:
+    """Give the tree the files by which Apptainer gets an image's environment and labels; Docker has its own config.
 
-    As in what Apptainer makes of such images, PATH is the image's, and another variable only where nothing set it.
+    As in what Apptainer makes of OCI images, PATH is the image's, and another variable only where nothing set it.
     """
-    if not configuration.environment:
-        return
-    lines = ["#!/bin/sh"]
-    for name, value in configuration.environment:
-        text = f"export {name}={shlex.quote(value)}"
-        lines.append(text if name == PATH else f'if [ -z "${{{name}+set}}" ]; then {text}; fi')
-    data = ("\n".join(lines) + "\n").encode()
+    if environment:
+        lines = ["#!/bin/sh"]
+        for name, value in environment:
+            text = f"export {name}={shlex.quote(value)}"
+            lines.append(text if name == PATH else f'if [ -z "${{{name}+set}}" ]; then {text}; fi')
+        _put(root, SCRIPT, "\n".join(lines) + "\n", SCRIPT_MODE)
+    if labels:
+        _put(root, LABELS, names.canonical(dict(labels)) + "\n", LABELS_MODE)
+
+
+def _put(root: Node, path: tuple[str, ...], text: str, mode: int) -> None:
     here = root
-    for part in SCRIPT[:-1]:
+    for part in path[:-1]:
         there = here.children.get(part)
         if there is not None and there.kind != "folder":
-            raise refusal("/".join(SCRIPT), "cannot be written: the image has something else there")
+            raise refusal("/".join(path), "cannot be written: the image has something else there")
         here = here.children.setdefault(part, Node())
-    here.children[SCRIPT[-1]] = Node(kind="file", mode=SCRIPT_MODE, data=data, size=len(data))
+    data = text.encode()
+    here.children[path[-1]] = Node(kind="file", mode=mode, data=data, size=len(data))

@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sciflow.containers import archive, cache
-from sciflow.containers.image import Package, PinnedImage, own_platform
+from sciflow.containers.image import Package, own_platform
+from sciflow.containers.source import Base
 from sciflow.errors import SurroundingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping, Sequence
+
+    from sciflow.containers.image import PinnedImage
+    from sciflow.containers.locked import LockedFile
+    from sciflow.containers.source import Request
+    from sciflow.workflow import spec
+
+NAME = "debian"
 
 # Files newer than this get this time; and Python then compiles to files checked by hash, not by time (PEP 552).
 SOURCE_DATE_EPOCH = "0"
@@ -44,69 +52,60 @@ _ASK = (
 _FORGET = f'rm -f "$1/{RECORDS}" "$1/etc/hostname" "$1/etc/resolv.conf"; : >"$1/etc/apt/sources.list"'
 
 
-def resolve(suite: str, packages: Sequence[str], *, platform: str, progress: Callable[[str], None]) -> PinnedImage:
-    """Build the image into the cache and pin it.
+def files(_image: spec.Image, _folder: Path) -> tuple[LockedFile, ...]:
+    """Pin nothing: all of it comes from the archive."""
+    return ()
 
-    Raises SurroundingsError: no mmdebstrap, no such package, archive down, no space.
+
+def fits(image: spec.Image, pinned: PinnedImage, _folder: Path | None) -> bool:
+    """Say whether suite and packages are the same, in whatever order."""
+    return image.reference == pinned.reference and tuple(sorted(set(image.packages))) == pinned.asked
+
+
+def lay(request: Request) -> Base:
+    """Build the root file system.
+
+    Raises SurroundingsError: no mmdebstrap, no such package, archive down, no space; or, naming the packages that moved
+    on, if what can be built today is not what was pinned.
     """
-    _check(platform)
-    with cache.workshop() as workshop:
-        progress(f"building Debian {suite} with {len(packages)} packages (a minute or two)")
-        tar = _built(suite, packages, workshop)
-        installed = _installed((workshop / RECORDS).read_text(encoding="utf-8", errors="replace"))
-        progress(f"packing {len(installed)} packages for Apptainer and Docker")
-        architecture = platform.partition("/")[2]
-        digests, size = archive.pack(tar, workshop, architecture=architecture)
-    return PinnedImage(
-        source="debian",
-        reference=suite,
-        platform=platform,
-        digests=tuple(sorted(digests.items())),
-        asked=tuple(sorted(set(packages))),
-        packages=installed,
-        tools=(
-            ("mmdebstrap", _version("mmdebstrap", "--version")),
-            ("squashfs-tools", _version("mksquashfs", "-version")),
-        ),
-        size=size,
+    suite, packages = request.image.reference, request.image.packages
+    _check(request.platform)
+    request.progress(f"building Debian {suite} with {len(packages)} packages (a minute or two)")
+    tar = _built(suite, packages, request.workshop)
+    installed = _installed((request.workshop / RECORDS).read_text(encoding="utf-8", errors="replace"))
+    if request.pinned and installed != request.pinned.packages:
+        raise moved(request.pinned, installed)
+    return Base(layers=(tar,), packages=installed, tools=(("mmdebstrap", _version("mmdebstrap", "--version")),))
+
+
+def recipe(image: PinnedImage) -> Mapping[str, str]:
+    """Return the list of packages, and the script that builds the root file system of them."""
+    lines = [f"{one.name}={one.version} {one.architecture} sha256:{one.sha256}\n" for one in image.packages]
+    words = build_words(image.reference, image.asked, mode="unshare", tar="tree.tar")
+    tools = ", ".join(f"{name} {version}" for name, version in image.tools)
+    script = (
+        "#!/bin/sh\n"
+        "# Builds the root file system of this bundle as tree.tar.\n"
+        f"# It was built with {tools}; the archive's address may be given as an argument.\n"
+        "umask 022\n"
+        f"export SOURCE_DATE_EPOCH={SOURCE_DATE_EPOCH} LC_ALL=C.UTF-8 TZ=UTC\n"
+        f'exec {shlex.join(words)} "$@"\n'
     )
+    return {"container/packages.txt": "".join(lines), "container/build.sh": script}
 
 
-def fetch(image: PinnedImage, digest_name: str, *, progress: Callable[[str], None]) -> Path:
-    """Make one of the image's files (`squashfs` or `archive`) present in the cache; build it again if need be.
-
-    Raises SurroundingsError if what can be built today is not what was locked, naming the packages that moved on.
-    """
-    found = cache.held(image.digest(digest_name))
-    if found:
-        return found
-    progress(f"the image {image.identity} is not in the cache; it is built again")
-    now = resolve(image.reference, image.asked, platform=image.platform, progress=progress)
-    found = cache.held(image.digest(digest_name))
-    if found:
-        return found
-    raise difference(image, now)
-
-
-def difference(locked: PinnedImage, now: PinnedImage) -> SurroundingsError:
-    """Say why a rebuilt image is not the locked one."""
-    was, has = ({(one.name, one.architecture): one for one in image.packages} for image in (locked, now))
-    moved = [
+def moved(locked: PinnedImage, now: Sequence[Package]) -> SurroundingsError:
+    """Say which packages the archive has now in place of those that are locked."""
+    was, has = ({(one.name, one.architecture): one for one in packages} for packages in (locked.packages, now))
+    told = [
         f"{one.name} {one.version} (now {has[key].version})" if key in has else f"{one.name} {one.version} (gone)"
         for key, one in was.items()
         if has.get(key) != one
     ]
-    moved += [f"{one.name} {one.version} (new)" for key, one in has.items() if key not in was]
-    if moved:
-        return SurroundingsError(
-            f"the archive of Debian {locked.reference} no longer gives what was locked: {', '.join(sorted(moved))}",
-            hint="`sciflow compile --update` takes what is there now; SCIFLOW_DEBIAN_MIRROR may name an older archive",
-        )
-    tools = ", ".join(f"{name} {version}" for name, version in locked.tools)
-    how = "its tree agrees, but it was packed differently" if now.identity == locked.identity else "its tree differs"
+    told += [f"{one.name} {one.version} (new)" for key, one in has.items() if key not in was]
     return SurroundingsError(
-        f"the image built of the very packages that were locked is not the locked one: {how}",
-        hint=f"build it with {tools}; or carry it along: `sciflow compile --fat`",
+        f"the archive of Debian {locked.reference} no longer gives what was locked: {', '.join(sorted(told))}",
+        hint="`sciflow compile --update` takes what is there now; SCIFLOW_DEBIAN_MIRROR may name an older archive",
     )
 
 

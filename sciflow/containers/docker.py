@@ -21,8 +21,8 @@ ADVICE = "start the engine, set DOCKER_HOST, or join the group `docker`; Apptain
 
 
 def box(image: PinnedImage | None) -> Box | None:
-    """Write the words for Docker; nothing without an image, or for an image file, which only Apptainer reads."""
-    if image is None or image.source == "file":
+    """Write the words for Docker; nothing without an image, or for an image file as it is: Apptainer's alone."""
+    if image is None or not image.digest("archive"):
         return None
     return {
         "engine": NAME,

@@ -48,19 +48,18 @@ class PinnedImage:
 
     `digests` are sorted pairs of a name and `sha256:<hex>`:
 
-    - `tree` (the root file system as a tar), `squashfs` (the same for Apptainer), `archive` (the same for `docker load`)
-      and `config` (the id Docker knows it by); an image file that is run as it is has none of them, but `file`;
-    - where it came from: `manifest` of this platform, and `index` (if a tag names one for several platforms), or `file`
-      (of an `oci-archive:`, a `docker-archive:`, an image file); `closure` (of a flake, as a binary cache);
-    - `base`: the tree, as a tar, that wheels were laid over, where no registry gives it again layer by layer.
+    - `tree` (the root file system as a tar), `squashfs` (the same for Apptainer), `archive` (the same for
+      `docker load`) and `config` (the id Docker knows it by); an image file that is run as it is has but `file`;
+    - where it came from: `manifest` of this platform, and `index` (if a tag names one for several platforms), or
+      `file` (of an `oci-archive:`, a `docker-archive:`, an image file); `closure` (of a flake, as a binary cache);
+    - `base`: the tree, as a tar, that more was laid over, where no registry gives it again layer by layer.
 
-    `asked` are the Debian packages that the workflow names, sorted; `packages` are all that are installed. `wheels` are
-    those that `python`, a file of the workflow's folder, asks for. `files` are what of that folder the image is made of:
-    by path from there, sorted. `paths` are the store paths of a closure, each with the digest and size of its NAR.
-    `given` and `folder` are the environment and the folder to work in that the base gives; `environment` and `labels` are
-    what the workflow adds.
-    For an image of a registry, `reference` is `registry/repository:tag`, whole; else it is what the workflow says.
-    `size` is in bytes: of the squashfs, of the file; 0 where unknown.
+    `asked` are the Debian packages that the workflow names, sorted; `packages` are all that are installed. `wheels`
+    are those that `python`, a file of the workflow's folder, asks for. `files` are what of that folder the image is
+    made of: by path from there, sorted. `paths` are the store paths of a closure, with digest and size of their NARs.
+    `given` and `folder` are the environment and the folder to work in that the base gives; `environment` and `labels`
+    are what the workflow adds.
+    `reference` is what the workflow says. `size` is in bytes: of the squashfs, of the file; 0 where unknown.
     """
 
     source: Source

@@ -11,11 +11,39 @@ from sciflow.errors import SurroundingsError
 from sciflow.runner import names
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from sciflow.containers.locked import LockedFile
+    from sciflow.containers.source import Base, Request
+    from sciflow.workflow import spec
 
 # The first bytes of what Apptainer runs: a squashfs (little-endian super block), and a SIF after its launch line.
 SQUASHFS_MAGIC = b"hsqs"
 SIF_MAGIC, SIF_MAGIC_AT = b"SIF_MAGIC", 32
+
+NAME = "file"
+
+
+def files(_image: spec.Image, _folder: Path) -> tuple[LockedFile, ...]:
+    """Pin nothing: the image itself has a digest of its own."""
+    return ()
+
+
+def fits(image: spec.Image, pinned: PinnedImage, folder: Path | None) -> bool:
+    """Say whether the path is the same; with the workflow's `folder`, also whether the bytes are."""
+    same = folder is None or digest(folder / image.reference) == pinned.digest("file")
+    return same and image.reference == pinned.reference
+
+
+def lay(request: Request) -> Base:
+    """Unpack the image, so that more can be laid over it."""
+    raise NotImplementedError(request)
+
+
+def recipe(_image: PinnedImage) -> Mapping[str, str]:
+    """Return nothing: how a file came to be is not known."""
+    return {}
 
 
 def resolve(path: str, *, folder: Path, platform: str) -> PinnedImage:

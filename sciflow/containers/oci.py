@@ -1,7 +1,6 @@
-"""An OCI image, pinned and built: reference to manifest to layers to one tree, and that for each engine.
+"""An OCI image as a base: reference to manifest to layers, each a plain tar.
 
-The reference is a name in a registry, or a file that `skopeo` or `docker save` wrote. Nothing but the layers' bytes,
-and the version of mksquashfs for the squashfs, decides what comes out.
+The reference is a name in a registry, or a file that `skopeo` or `docker save` wrote.
 """
 
 from __future__ import annotations
@@ -10,79 +9,106 @@ import hashlib
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sciflow.containers import archive, cache, configuration, inflate, layers, parcel, registry, rootfs, unpack
+from sciflow.containers import cache, configuration, imagefile, inflate, layers, parcel, registry
 from sciflow.containers import reference as references
-from sciflow.containers.image import PinnedImage
+from sciflow.containers.source import Base
 from sciflow.errors import SurroundingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from sciflow.containers.image import PinnedImage
+    from sciflow.containers.locked import LockedFile
+    from sciflow.containers.source import Request
+    from sciflow.workflow import spec
 
-def resolve(text: str, *, folder: Path, platform: str, progress: Callable[[str], None]) -> PinnedImage:
-    """Ask which image a reference means now, on this platform (`os/architecture`), and build it into the cache.
+NAME = "from"
 
-    `folder` is the workflow's. Raises SurroundingsError: registry down, no such image or file, needs login, wrong
-    digest, no such platform, cut off, hostile, no mksquashfs.
-    """
-    packed = references.archived(text)
+
+def files(_image: spec.Image, _folder: Path) -> tuple[LockedFile, ...]:
+    """Pin nothing: what a reference means is pinned by the digest of its manifest."""
+    return ()
+
+
+def fits(image: spec.Image, pinned: PinnedImage, folder: Path | None) -> bool:
+    """Say whether the reference is the same; with `folder`, also whether an archive still has the same bytes."""
+    packed = references.archived(image.reference)
     if packed:
-        digests, manifest = parcel.unwrap(folder / packed.path, packed, platform=platform)
-        return _built(digests, manifest, text, platform=platform, get=parcel.held, progress=progress)
-    name = references.parse(text)
-    conversation = registry.Conversation(name)
-    digests, manifest = _pinned(conversation, platform)
-    get = partial(layers.pull, conversation, progress=progress)
-    return _built(digests, manifest, str(name), platform=platform, get=get, progress=progress)
+        same = folder is None or imagefile.digest(folder / packed.path) == pinned.digest("file")
+        return same and image.reference == pinned.reference
+    return references.parse(image.reference) == references.parse(pinned.reference)
 
 
-def fetch(image: PinnedImage, digest_name: str, *, progress: Callable[[str], None]) -> Path:
-    """Make one of the image's files (`squashfs` or `archive`) present in the cache; build it again if need be.
+def lay(request: Request) -> Base:
+    """Have the layers of the image that a reference means now, or of the manifest that is pinned.
 
-    Raises SurroundingsError if it cannot be had any more, or if what is built here is not what was locked.
+    Raises SurroundingsError: registry down, no such image or file, needs login, wrong digest, no such platform, cut
+    off, hostile.
     """
-    found = cache.held(image.digest(digest_name))
-    if found:
-        return found
-    progress(f"the image {image.identity} is not in the cache; it is built again")
-    now = _again(image, progress)
-    found = cache.held(image.digest(digest_name))
-    if found:
-        return found
-    raise difference(image, now)
+    digests, manifest, get = _again(request) if request.pinned else _asked(request)
+    name = shown(request.image)
+    content = layers.gather(manifest, name, get)
+    settings = configuration.read(content.config, name)
+    if settings.platform != "/".join(request.platform.split("/")[:2]):
+        raise SurroundingsError(
+            f"`{name}` has no image for {request.platform}", hint=f"it has {settings.platform}; choose another image"
+        )
+    request.progress(f"unpacking {len(content.layers)} layers of {name}")
+    return Base(
+        layers=tuple(_plain(content, settings, name, request.workshop)),
+        environment=settings.environment,
+        folder=settings.folder,
+        digests=digests,
+    )
 
 
-def _again(image: PinnedImage, progress: Callable[[str], None]) -> PinnedImage:
-    """Build an image from the very manifest that is locked, whatever its tag means today."""
-    kept = cache.held(image.identity)
-    if references.archived(image.reference):
+def shown(image: spec.Image) -> str:
+    """Return the reference whole, or an archive's as it stands in the workflow."""
+    return image.reference if references.archived(image.reference) else str(references.parse(image.reference))
+
+
+def recipe(image: PinnedImage) -> Mapping[str, str]:
+    """Return definitions that name the very image, for other tools."""
+    packed = references.archived(image.reference)
+    if packed:
+        text = f"# {image.digest('manifest')}\nBootstrap: {packed.kind}\nFrom: {packed.path}\n"
+        return {"container/apptainer.def": text}
+    name = references.parse(image.reference)
+    pinned = name.pinned(image.digest("manifest"))
+    return {
+        "container/apptainer.def": f"Bootstrap: docker\nFrom: {pinned}\n\n%labels\n    sciflow.reference {name}\n",
+        "container/Dockerfile": f"# {name}\nFROM {pinned}\n",
+    }
+
+
+def _asked(request: Request) -> tuple[dict[str, str], bytes, layers.Get]:
+    """Ask which image is meant now; return its digests, its manifest, and how its pieces are had."""
+    packed = references.archived(request.image.reference)
+    if packed:
+        request.progress(f"reading {request.image.reference}")
+        return (*parcel.unwrap(request.folder / packed.path, packed, platform=request.platform), parcel.held)
+    request.progress(f"asking for {request.image.reference}")
+    conversation = registry.Conversation(references.parse(request.image.reference))
+    get = partial(layers.pull, conversation, progress=request.progress)
+    return (*_pinned(conversation, request.platform), get)
+
+
+def _again(request: Request) -> tuple[dict[str, str], bytes, layers.Get]:
+    """Return the same of the very manifest that is pinned, whatever its tag means today."""
+    known = dict(request.pinned.digests) if request.pinned else {}
+    digests = {name: digest for name, digest in known.items() if name in {"file", "index", "manifest"}}
+    kept = cache.held(digests["manifest"])
+    if references.archived(request.image.reference):
         if kept is None:
             raise SurroundingsError(
-                f"the image of `{image.reference}` ({image.identity}) is not in the cache",
+                f"the image of `{request.image.reference}` ({digests['manifest']}) is not in the cache",
                 hint="compile the workflow again where that file is",
             )
-        get: layers.Get = parcel.held
-        manifest = kept.read_bytes()
-    else:
-        conversation = registry.Conversation(references.parse(image.reference))
-        get = partial(layers.pull, conversation, progress=progress)
-        manifest = kept.read_bytes() if kept else _manifest(conversation, image.identity)[1]
-    return _built(dict(image.digests), manifest, image.reference, platform=image.platform, get=get, progress=progress)
-
-
-def difference(locked: PinnedImage, now: PinnedImage) -> SurroundingsError:
-    """Say why an image that was built again is not the locked one, though its layers are."""
-    was, here = (", ".join(f"{name} {version}" for name, version in one.tools) for one in (locked, now))
-    if locked.digest("tree") != now.digest("tree"):
-        how, hint = (
-            "its tree differs",
-            "use the sciflow that locked it; `sciflow compile --update` pins what is built now",
-        )
-    else:
-        how = f"its tree agrees, but it was packed by {was}, and here is {here}"
-        hint = f"install {was}; or carry the image along: `sciflow compile --fat`; or pin again: `--update`"
-    return SurroundingsError(f"the image built again of {locked.identity} is not the locked one: {how}", hint=hint)
+        return digests, kept.read_bytes(), parcel.held
+    conversation = registry.Conversation(references.parse(request.image.reference))
+    get = partial(layers.pull, conversation, progress=request.progress)
+    return digests, kept.read_bytes() if kept else _manifest(conversation, digests["manifest"])[1], get
 
 
 def _pinned(conversation: registry.Conversation, platform: str) -> tuple[dict[str, str], bytes]:
@@ -108,49 +134,6 @@ def _manifest(conversation: registry.Conversation, which: str) -> tuple[str, byt
         )
     layers.document(body, f"what `{conversation.name.registry}` answered `{conversation.name}` with")
     return layers.stored(body), body
-
-
-def _built(
-    digests: dict[str, str],
-    manifest: bytes,
-    name: str,
-    *,
-    platform: str,
-    get: layers.Get,
-    progress: Callable[[str], None],
-) -> PinnedImage:
-    """Make the image's files in the cache, and pin them."""
-    version = archive.version()
-    content = layers.gather(manifest, name, get)
-    settings = configuration.read(content.config, name)
-    if settings.platform != "/".join(platform.split("/")[:2]):
-        raise SurroundingsError(
-            f"`{name}` has no image for {platform}", hint=f"it has {settings.platform}; choose another image"
-        )
-    with cache.workshop() as workshop:
-        progress(f"unpacking {len(content.layers)} layers of {name}")
-        plain = _plain(content, settings, name, workshop)
-        root = unpack.tree(plain)
-        configuration.furnish(root, settings)
-        tar = workshop / "tree.tar"
-        rootfs.write(root, plain, tar)
-        progress(f"packing {name} for Apptainer and Docker")
-        made, size = archive.pack(
-            tar,
-            workshop,
-            architecture=platform.split("/")[1],
-            environment=settings.environment,
-            folder=settings.folder,
-            times=True,
-        )
-    return PinnedImage(
-        source="from",
-        reference=name,
-        platform=platform,
-        digests=tuple(sorted({**digests, **made}.items())),
-        tools=(("squashfs-tools", version),),
-        size=size,
-    )
 
 
 def _plain(content: layers.Content, settings: configuration.Configuration, name: str, workshop: Path) -> list[Path]:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Request:
     """What is to be laid: `pinned`, the very thing, where it is given; else what `image` means now.
 
-    `folder` is that of the workflow, or where a bundle keeps what it had of it; `workshop` is a folder to work in, which
-    goes away. `platform` is `os/architecture`.
+    `folder` is that of the workflow, or where a bundle keeps what it had of it; `workshop` is a folder to work in,
+    which goes away. `platform` is `os/architecture`.
     """
 
     image: spec.Image
@@ -59,6 +59,10 @@ class Source(Protocol):
 
     def files(self, image: spec.Image, folder: Path, /) -> tuple[LockedFile, ...]:
         """Pin what of the workflow's folder the image is made of, sorted. Raises WorkflowError, SurroundingsError."""
+        ...
+
+    def fits(self, image: spec.Image, pinned: PinnedImage, folder: Path | None, /) -> bool:
+        """Say whether a pin is one of this base, as far as `files` does not say it; by name alone without `folder`."""
         ...
 
     def lay(self, request: Request, /) -> Base:

@@ -1,35 +1,35 @@
-"""Pin everything a sweep depends on: a workflow and its folder in, a Lock out, and the lock as a file.
-
-The lock (`workflow.lock`, TOML) is reused while it fits; what no longer fits is named piece by piece.
-"""
+"""Pin everything a sweep depends on: a workflow and its folder in, a Lock out; what no longer fits is named."""
 
 from __future__ import annotations
 
 import datetime as dt
 import os
-import tomllib
 import zoneinfo
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sciflow import containers
-from sciflow.containers import locked
-from sciflow.containers.image import Package, PinnedImage
+from sciflow.containers import cache, locked
 from sciflow.containers.locked import LockedFile
 from sciflow.errors import Fault, SurroundingsError, WorkflowError
+from sciflow.plan import commit
 from sciflow.runner import names
-from sciflow.workflow import code, draft
+from sciflow.workflow import code
+from sciflow.workflow.spec import Input
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Sequence
 
+    from sciflow.containers.image import PinnedImage
+    from sciflow.plan.commit import Commit
     from sciflow.workflow.spec import Code, Schedule, Workflow
 
-FORMAT = 1
 FIRST_YEAR, LAST_YEAR = 2020, 2060
 """The zone's offsets are frozen over these years, the same whenever a workflow is locked."""
 HOUR_S = 3600
+NOTHING: frozenset[str] = frozenset()
+ALL = frozenset({"*"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,8 +38,9 @@ class LockedInput:
 
     name: str
     path: str
-    """Relative to the workflow's folder."""
+    """Relative to the workflow's folder; of what comes from a `url`, the file's name there."""
     files: tuple[LockedFile, ...]
+    url: str = ""
 
     @property
     def sha256(self) -> str:
@@ -51,10 +52,14 @@ class LockedInput:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lock:
-    """Every pin of a sweep. `transitions` are the time zone's, as (UTC second, offset in seconds)."""
+    """Every pin of a sweep. `transitions` are the time zone's, as (UTC second, offset in seconds).
+
+    `commit` is where the code stood when it was pinned; it decides nothing.
+    """
 
     image: PinnedImage | None = None
     code: tuple[LockedFile, ...] = ()
+    commit: Commit | None = None
     inputs: tuple[LockedInput, ...] = ()
     timezone: str = "UTC"
     transitions: tuple[tuple[int, int], ...] = ()
@@ -93,8 +98,12 @@ def _code(chosen: Code, folder: Path) -> tuple[LockedFile, ...]:
     return tuple(found[path] for path in sorted(found))
 
 
-def _input(name: str, path: str, folder: Path) -> LockedInput:
-    where = folder / path
+def _input(entry: Input, folder: Path, old: Lock | None) -> LockedInput | None:
+    if entry.url:
+        known = next((one for one in (old.inputs if old else ()) if one.name == entry.name), None)
+        fits = known and known.url == entry.url and entry.sha256 in {"", known.sha256}
+        return known if fits else None
+    name, where = entry.name, folder / entry.path
     if where.is_dir():
         files = []
         for file in _below(where):
@@ -104,8 +113,8 @@ def _input(name: str, path: str, folder: Path) -> LockedInput:
                 text = f"is no regular file, inside the input `{name}`"
                 raise WorkflowError([Fault(file=str(file), text=text, hint="take it out of that folder")])
             files.append(locked.pin(file, f"{where.name}/{file.relative_to(where).as_posix()}"))
-        return LockedInput(name=name, path=path, files=tuple(sorted(files, key=lambda file: file.path)))
-    return LockedInput(name=name, path=path, files=(replace(locked.pin(where, where.name), executable=False),))
+        return LockedInput(name=name, path=entry.path, files=tuple(sorted(files, key=lambda file: file.path)))
+    return LockedInput(name=name, path=entry.path, files=(replace(locked.pin(where, where.name), executable=False),))
 
 
 def transitions(timezone: str) -> tuple[tuple[int, int], ...]:
@@ -138,181 +147,102 @@ def _zone(schedule: Schedule, old: Lock | None) -> tuple[str, tuple[tuple[int, i
     return schedule.timezone, transitions(schedule.timezone)
 
 
-def _repacked(old: PinnedImage | None, new: PinnedImage | None) -> list[str]:
-    """Say what else changed of an image of the same digest: what it is asked for by, what was made of it, by whom."""
-    before, after = (
-        {"reference": one.reference, "size": one.size, **dict(one.digests), **dict(one.tools)} if one else {}
-        for one in (old, new)
-    )
-    return [
-        f"image: {name} {before.get(name, 'none')} -> {after.get(name, 'none')}"
-        for name in sorted(before.keys() | after.keys())
-        if before.get(name) != after.get(name)
-    ]
-
-
-def differences(old: Lock, new: Lock) -> list[str]:
-    """Say what changed from one lock to another, one fact a line, sorted by piece."""
-    lines = []
-    if old.image != new.image:
-        before, after = (lock.image.identity if lock.image else "no image" for lock in (old, new))
-        told = f"image: {before} -> {after}"
-        lines += [told] if before != after else _repacked(old.image, new.image) or [told]
-        packages = [
-            {package.name: package.version for package in (lock.image.packages if lock.image else ())}
-            for lock in (old, new)
-        ]
-        lines += [
-            f"package {name}: {packages[0].get(name, 'none')} -> {packages[1].get(name, 'none')}"
-            for name in sorted(packages[0].keys() | packages[1].keys())
-            if packages[0].get(name) != packages[1].get(name)
-        ]
-    for what, pieces in (
-        ("code", [{file.path: (file.sha256[:12], file.executable) for file in lock.code} for lock in (old, new)]),
-        ("input", [{entry.name: (entry.sha256[:12], entry.path) for entry in lock.inputs} for lock in (old, new)]),
-    ):
-        lines += [
-            f"{what} `{name}`: {'new' if name not in pieces[0] else 'gone' if name not in pieces[1] else 'changed'}"
-            for name in sorted(pieces[0].keys() | pieces[1].keys())
-            if pieces[0].get(name) != pieces[1].get(name)
-        ]
-    if (old.timezone, old.transitions) != (new.timezone, new.transitions):
-        lines.append(f"time zone: {old.timezone} -> {new.timezone}")
-    return lines
-
-
 def resolve(
     workflow: Workflow,
     folder: Path,
     old: Lock | None,
     *,
-    update: bool = False,
+    update: frozenset[str] = NOTHING,
     offline: bool = False,
     progress: Callable[[str], None],
 ) -> Lock:
-    """Pin a workflow. What `old` pins of the image is kept while it fits and `update` is not asked for.
+    """Pin a workflow. What `old` pins is kept while it fits and no `update` of it is asked for.
 
+    `update` holds names out of `pieces`, or `*` for all.
     Raises SurroundingsError where something has to be resolved and cannot be (`offline`, a registry that is down).
     """
     pinned = None
     if workflow.image is not None:
         pinned = old.image if old else None
-        if update or pinned is None or not containers.fits(workflow.image, pinned, folder=folder):
-            pinned = containers.resolve(workflow.image, folder=folder, progress=progress, offline=offline)
-    return replace(files(workflow, folder, None if update else old), image=pinned)
+        asked = update & {*ALL, *_pieces_of_image(pinned)}
+        if asked or pinned is None or not containers.fits(workflow.image, pinned, folder=folder):
+            pinned = containers.resolve(
+                workflow.image, folder=folder, progress=progress, offline=offline, old=pinned, update=asked
+            )
+    found = files(workflow, folder, None if update >= ALL else old)
+    inputs = _inputs(workflow.inputs, found.inputs, update, offline=offline, progress=progress)
+    return replace(found, image=pinned, inputs=inputs)
+
+
+def pieces(workflow: Workflow, old: Lock | None) -> set[str]:
+    """Return the names of what can be asked for anew: the image, its wheels, all or each, and inputs from elsewhere."""
+    image = _pieces_of_image(old.image if old else None) if workflow.image else set()
+    return image | {entry.name for entry in workflow.inputs if entry.url}
+
+
+def _pieces_of_image(pinned: PinnedImage | None) -> set[str]:
+    wheels = {wheel.name for wheel in pinned.wheels} if pinned else set()
+    return {containers.IMAGE} | ({containers.PYTHON, *wheels} if wheels else set())
+
+
+def _inputs(
+    asked: Sequence[Input],
+    known: Sequence[LockedInput],
+    update: frozenset[str],
+    *,
+    offline: bool,
+    progress: Callable[[str], None],
+) -> tuple[LockedInput, ...]:
+    """Pin the inputs that come from elsewhere and are not pinned yet, or are to be asked for again."""
+    by_name = {entry.name: entry for entry in known}
+    for entry in asked:
+        if entry.url and (entry.name not in by_name or entry.name in update):
+            if offline:
+                raise SurroundingsError(
+                    f"the input `{entry.name}` is not pinned yet, and that needs the network",
+                    hint="compile once without `--offline`; after that the lock is enough",
+                )
+            by_name[entry.name] = _fetched(entry, progress)
+    return tuple(by_name[entry.name] for entry in asked)
+
+
+def _fetched(entry: Input, progress: Callable[[str], None]) -> LockedInput:
+    # It brings http and ssl along, which no other input has a use for.
+    from sciflow.containers import download  # noqa: PLC0415
+
+    digest, path = download.fetch(entry.url, sha256=entry.sha256, what=f"the input `{entry.name}`", progress=progress)
+    file = LockedFile(path=entry.path, sha256=digest.removeprefix("sha256:"), size=path.stat().st_size)
+    return LockedInput(name=entry.name, path=entry.path, url=download.public(entry.url), files=(file,))
+
+
+def gather(lock: Lock, *, offline: bool, progress: Callable[[str], None]) -> None:
+    """Have every input that comes from elsewhere in the cache, with the very bytes that are pinned.
+
+    Raises SurroundingsError where they cannot be had any more.
+    """
+    for entry in lock.inputs:
+        if not entry.url or cache.held(f"sha256:{entry.sha256}"):
+            continue
+        if offline:
+            raise SurroundingsError(
+                f"the input `{entry.name}` (sha256:{entry.sha256}) is not in the cache, and that needs the network",
+                hint="compile once without `--offline`",
+            )
+        _fetched(Input(name=entry.name, path=entry.path, url=entry.url, sha256=entry.sha256), progress)
 
 
 def files(workflow: Workflow, folder: Path, old: Lock | None = None) -> Lock:
-    """Pin what stands in the workflow's folder, and the time zone; the image is left out."""
+    """Pin what stands in the workflow's folder, and the time zone; the image is left out.
+
+    Of what comes from elsewhere, only what `old` pins and still fits is in it.
+    """
     zone, shifts = _zone(workflow.schedule, old)
+    found = _code(workflow.code, folder)
+    inputs = (_input(entry, folder, old) for entry in workflow.inputs)
     return Lock(
-        code=_code(workflow.code, folder),
-        inputs=tuple(_input(entry.name, entry.path, folder) for entry in workflow.inputs),
+        code=found,
+        commit=old.commit if old and old.code == found else commit.of(folder, [file.path for file in found]),
+        inputs=tuple(entry for entry in inputs if entry),
         timezone=zone,
         transitions=shifts,
     )
-
-
-def text(lock: Lock) -> str:
-    """Write a lock: sorted, one fact a line, so that a diff of two locks can be read."""
-    document: dict[str, Any] = {"format": FORMAT}
-    if lock.image:
-        document["image"] = {
-            "source": lock.image.source,
-            "reference": lock.image.reference,
-            "platform": lock.image.platform,
-            "asked": list(lock.image.asked),
-            "digests": dict(lock.image.digests),
-            "tools": dict(lock.image.tools),
-            "size": lock.image.size,
-            "packages": [
-                f"{package.name} {package.version} {package.architecture} sha256:{package.sha256}"
-                for package in lock.image.packages
-            ],
-        }
-    document["code"] = [_line(file) for file in lock.code]
-    document["inputs"] = {
-        entry.name: {
-            "path": entry.path,
-            "sha256": entry.sha256,
-            "files": [_line(file) for file in entry.files],
-        }
-        for entry in sorted(lock.inputs, key=lambda entry: entry.name)
-    }
-    if lock.transitions:
-        document["timezone"] = {"name": lock.timezone, "transitions": [list(pair) for pair in lock.transitions]}
-    return (
-        "# Written by sciflow: every pin of this workflow. Keep it beside the workflow, under version control.\n"
-        + draft.toml(document)
-    )
-
-
-def _line(file: LockedFile) -> str:
-    return f"{file.path} sha256:{file.sha256} {file.size}{' executable' if file.executable else ''}"
-
-
-def _files(lines: list[str]) -> tuple[LockedFile, ...]:
-    found = []
-    for line in lines:
-        executable = line.endswith(" executable")
-        path, sha256, size = line.removesuffix(" executable").rsplit(" ", 2)
-        found.append(
-            LockedFile(path=path, sha256=sha256.removeprefix("sha256:"), size=int(size), executable=executable)
-        )
-    return tuple(found)
-
-
-def _image(entry: Mapping[str, Any]) -> PinnedImage:
-    packages = []
-    for line in entry["packages"]:
-        name, version, architecture, sha256 = line.split(" ")
-        packages.append(
-            Package(name=name, version=version, architecture=architecture, sha256=sha256.removeprefix("sha256:"))
-        )
-    return PinnedImage(
-        source=entry["source"],
-        reference=entry["reference"],
-        platform=entry["platform"],
-        asked=tuple(entry["asked"]),
-        digests=tuple(sorted(entry["digests"].items())),
-        packages=tuple(packages),
-        tools=tuple(sorted(entry["tools"].items())),
-        size=entry["size"],
-    )
-
-
-def read(file: Path) -> Lock | None:
-    """Read a lock file; None where there is none. Raises SurroundingsError for one that is not in this format."""
-    if not file.exists():
-        return None
-    try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
-        if document["format"] != FORMAT:
-            raise SurroundingsError(
-                f"`{file}`: it is in format {document['format']}, and this sciflow reads {FORMAT}",
-                hint="use the sciflow that wrote it, or let `sciflow compile --update` write it anew",
-            )
-        zone = document.get("timezone", {"name": "UTC", "transitions": []})
-        return Lock(
-            image=_image(document["image"]) if "image" in document else None,
-            code=_files(document["code"]),
-            inputs=tuple(
-                LockedInput(name=name, path=entry["path"], files=_files(entry["files"]))
-                for name, entry in document["inputs"].items()
-            ),
-            timezone=zone["name"],
-            transitions=tuple((start, shift) for start, shift in zone["transitions"]),
-        )
-    except (
-        tomllib.TOMLDecodeError,
-        UnicodeDecodeError,
-        KeyError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        OSError,
-    ) as error:
-        raise SurroundingsError(
-            f"`{file}` is not a lock that sciflow wrote: {error}",
-            hint="remove it, or let `sciflow compile --update` write it anew",
-        ) from error

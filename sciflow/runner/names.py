@@ -31,6 +31,7 @@ CODE = "code"
 INPUTS = "inputs"
 SEALS = "seals"
 CARRIED = "carried"
+IMAGE_FILES = "container/files"  # what of the workflow's folder its image is made of
 RUNS = "runs"
 LAUNCHER = "launch.sh"
 VERIFIER = "verify.py"

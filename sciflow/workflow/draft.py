@@ -9,7 +9,7 @@ import tomli_w
 
 from sciflow.runner import names
 from sciflow.workflow import template
-from sciflow.workflow.spec import Block, Image, Parameter, Resources, Sweep, Task, Value, Workflow
+from sciflow.workflow.spec import Block, Image, Input, Parameter, Resources, Sweep, Task, Value, Workflow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ def write(workflow: Workflow) -> str:
         "workflow": _set(name=workflow.name, title=workflow.title),
         "image": _image(workflow.image) if workflow.image else {},
         "code": _set(include=list(workflow.code.include), exclude=list(workflow.code.exclude)),
-        "inputs": {one.name: {"path": one.path} for one in workflow.inputs},
+        "inputs": {one.name: _input(one) for one in workflow.inputs},
         "parameters": _parameters(workflow.parameters),
         **_sweeps(workflow),
         "tasks": {task.name: _task(task) for task in workflow.tasks},
@@ -63,7 +63,20 @@ def _set(**keys: Any) -> dict[str, Any]:
 
 
 def _image(image: Image) -> dict[str, Any]:
-    return {image.source: image.reference, **_set(packages=list(image.packages))}
+    return {
+        image.source: image.reference,
+        **_set(
+            packages=list(image.packages),
+            files=list(image.files),
+            python=image.python,
+            environment=dict(image.environment),
+            labels=dict(image.labels),
+        ),
+    }
+
+
+def _input(entry: Input) -> dict[str, Any]:
+    return {"url": entry.url, **_set(sha256=entry.sha256)} if entry.url else {"path": entry.path}
 
 
 def _sweeps(workflow: Workflow) -> dict[str, Any]:

@@ -6,12 +6,13 @@ time. A part that one pass refuses is left out for the next, so that a fault is 
 
 from __future__ import annotations
 
+import urllib.parse
 import zoneinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sciflow.errors import Fault, SurroundingsError, UsageError, WorkflowError
-from sciflow.workflow import combine, quantity, shape, space, tasks
+from sciflow.workflow import combine, image, quantity, shape, space, tasks
 from sciflow.workflow.code import no_pattern
 from sciflow.workflow.faults import Faults, escaped, inside, likely, shown
 from sciflow.workflow.places import MAX_BYTES, Document, NotTomlError
@@ -20,7 +21,6 @@ from sciflow.workflow.places import read as read_toml
 from sciflow.workflow.spec import (
     Chart,
     Code,
-    Image,
     Input,
     Keys,
     Metric,
@@ -99,7 +99,7 @@ def _build(text: str, document: Document, file: Path, parquet: Parquet | None) -
     workflow = Workflow(
         name=data.get("workflow", {}).get("name", ""),
         title=data.get("workflow", {}).get("title", ""),
-        image=_image(data.get("image"), faults),
+        image=image.read(data.get("image"), faults),
         code=code,
         inputs=_inputs(data.get("inputs", {}), file.parent, faults),
         parameters=space_of.parameters,
@@ -115,23 +115,6 @@ def _build(text: str, document: Document, file: Path, parquet: Parquet | None) -
     if faults.found:
         raise faults.all()
     return workflow
-
-
-def _image(table: dict[str, Any] | None, faults: Faults) -> Image | None:
-    if table is None:
-        return None
-    if "packages" in table and "debian" not in table:
-        faults.key(("image", "packages"), "`packages` are Debian packages, and the image is not made by `debian`")
-    if "file" in table:
-        inside(table["file"], ("image", "file"), "the image", faults, folder="the workflow's folder")
-    if "from" in table:
-        kind, _, path = table["from"].partition(":")
-        if kind.endswith("-archive"):
-            inside(path, ("image", "from"), "the image", faults, folder="the workflow's folder")
-        return Image(source="from", reference=table["from"])
-    if "debian" in table:
-        return Image(source="debian", reference=table["debian"], packages=tuple(table.get("packages", ())))
-    return Image(source="file", reference=table.get("file", ""))
 
 
 def _code(table: dict[str, list[str]], faults: Faults) -> Code:
@@ -157,25 +140,49 @@ def _code(table: dict[str, list[str]], faults: Faults) -> Code:
 def _inputs(tables: dict[str, Any], folder: Path, faults: Faults) -> tuple[Input, ...]:
     found = []
     for name, table in tables.items():
-        path: Keys = ("inputs", name, "path")
-        place = table.get("path", "")
-        if not place or not inside(place, path, f"input `{name}`", faults, folder="the workflow's folder"):
+        if "url" in table:
+            found.append(_from_elsewhere(name, table, faults))
             continue
-        found.append(Input(name=name, path=place))
-        step = folder
-        for part in Path(place).parts:
-            step /= part
-            if step.is_symlink():
-                fault = f"input `{name}` is, or lies behind, a link: `{shown(step.relative_to(folder))}`"
-                faults.value(path, fault, "a bundle carries files, not links: name the file itself, or copy it here")
-                break
-        else:
-            if not step.exists():
-                fault = f"input `{name}`: there is no file or folder `{shown(place)}`"
-                faults.value(path, fault, "paths are relative to the workflow's folder")
-            elif not (step.is_file() or step.is_dir()):
-                faults.value(path, f"input `{name}` is neither a file nor a folder: `{shown(place)}`")
+        if "sha256" in table:
+            fault = f"input `{name}` has a digest, and no `url`"
+            faults.key(("inputs", name, "sha256"), fault, "leave it out: the lock pins what stands in the folder")
+        place = table.get("path", "")
+        if place and inside(place, ("inputs", name, "path"), f"input `{name}`", faults, folder="the workflow's folder"):
+            found.append(Input(name=name, path=place))
+            _there(name, place, folder, faults)
     return tuple(found)
+
+
+def _from_elsewhere(name: str, table: dict[str, str], faults: Faults) -> Input:
+    key: Keys = ("inputs", name, "url")
+    try:
+        parts = urllib.parse.urlsplit(table["url"])
+    except ValueError:  # brackets that hold no address
+        parts = urllib.parse.urlsplit("")
+    file = urllib.parse.unquote(parts.path.rpartition("/")[2])
+    if not parts.hostname or file in {"", ".", ".."} or "/" in file or "\\" in file or not file.isprintable():
+        fault = f"input `{name}`: the address does not end with a file's name: `{shown(table['url'])}`"
+        faults.value(key, fault, "such as `https://data.example/table.csv`")
+    elif parts.username or parts.password:
+        fault = f"input `{name}`: the address holds a login, which every bundle would show"
+        faults.value(key, fault, "put it into `~/.netrc`, and leave it out here")
+    return Input(name=name, path=file, url=table["url"], sha256=table.get("sha256", ""))
+
+
+def _there(name: str, place: str, folder: Path, faults: Faults) -> None:
+    path: Keys = ("inputs", name, "path")
+    step = folder
+    for part in Path(place).parts:
+        step /= part
+        if step.is_symlink():
+            fault = f"input `{name}` is, or lies behind, a link: `{shown(step.relative_to(folder))}`"
+            faults.value(path, fault, "a bundle carries files, not links: name the file itself, or copy it here")
+            return
+    if not step.exists():
+        fault = f"input `{name}`: there is no file or folder `{shown(place)}`"
+        faults.value(path, fault, "paths are relative to the workflow's folder")
+    elif not (step.is_file() or step.is_dir()):
+        faults.value(path, f"input `{name}` is neither a file nor a folder: `{shown(place)}`")
 
 
 def _metrics(data: dict[str, Any], all_tasks: tuple[Task, ...], faults: Faults) -> tuple[Metric, ...]:

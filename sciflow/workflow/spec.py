@@ -58,10 +58,15 @@ class Code:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Input:
-    """A file or folder that the tasks read, relative to the workflow's folder."""
+    """A file or folder that the tasks read: at `path`, relative to the workflow's folder, or at a `url`.
+
+    Of the latter `path` is the file's name alone, and `sha256` its digest in hex where the workflow says it.
+    """
 
     name: str
     path: str
+    url: str = ""
+    sha256: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

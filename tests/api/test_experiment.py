@@ -270,11 +270,41 @@ def test_two_files_that_would_be_one_are_refused(workflow, tmp_path):
     [
         ({"source": "docker://python:3.12-slim"}, {"from": "docker://python:3.12-slim"}),
         ({"debian": "bookworm", "packages": ["python3"]}, {"debian": "bookworm", "packages": ["python3"]}),
+        ({"debian": "bookworm", "python": "r.txt"}, {"debian": "bookworm", "python": "r.txt"}),
+        ({"nix": ".#env", "files": ("*.patch",)}, {"nix": ".#env", "files": ["*.patch"]}),
+        ({"dockerfile": "Dockerfile", "labels": {"a": "b"}}, {"dockerfile": "Dockerfile", "labels": {"a": "b"}}),
     ],
 )
-def test_an_image_stands_in_the_file(workflow, words, image):
+def test_an_image_stands_in_the_file(workflow, write, words, image):
+    write("r.txt", "")
+    write("Dockerfile", "")
     workflow.set_image(**words)
     assert document(workflow)["image"] == image
+
+
+def test_what_an_image_s_recipe_copies_travels_with_it(workflow, write, here):
+    write("Dockerfile", "FROM a/b:1\nCOPY tool.sh /opt/\n")
+    write("tool.sh", "true\n")
+    workflow.set_image(dockerfile="Dockerfile", context=["tool.sh"])
+    workflow.write_toml("out")
+    assert sorted(path.name for path in (here / "out").iterdir() if path.is_file())[:2] == ["Dockerfile", "small.toml"]
+    assert (here / "out" / "tool.sh").read_text() == "true\n"
+
+
+def test_a_key_that_images_do_not_have_is_named(workflow):
+    with pytest.raises(UsageError, match=r"the image has no `dockerfil`\n.*`dockerfile`"):
+        workflow.set_image(dockerfil="Dockerfile")
+
+
+def test_an_input_may_come_from_elsewhere(workflow):
+    workflow.add_input("reads", url="https://data.example/r.fq", sha256="0" * 64)
+    assert document(workflow)["inputs"] == {"reads": {"url": "https://data.example/r.fq", "sha256": "0" * 64}}
+
+
+@pytest.mark.parametrize("words", [{}, {"path": "a", "url": "https://data.example/a"}])
+def test_an_input_is_from_here_or_from_elsewhere(workflow, words):
+    with pytest.raises(UsageError, match="the input `reads` wants a path or a url"):
+        workflow.add_input("reads", **words)
 
 
 def test_a_command_is_a_list_of_words_or_a_text(workflow):

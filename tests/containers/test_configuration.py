@@ -15,7 +15,7 @@ def _read(settings=None, **more):
 
 def _script(*environment):
     root = Node()
-    configuration.furnish(root, _read({"Env": list(environment)}))
+    configuration.furnish(root, _read({"Env": list(environment)}).environment, ())
     return root.children[".singularity.d"].children["env"].children["10-docker2singularity.sh"].data.decode()
 
 
@@ -50,7 +50,7 @@ def test_the_path_is_the_image_s_and_another_variable_only_where_nothing_set_it(
 
 def test_without_an_environment_nothing_is_added():
     root = Node()
-    configuration.furnish(root, _read())
+    configuration.furnish(root, (), ())
     assert root.children == {}
 
 
@@ -58,4 +58,4 @@ def test_a_link_in_the_script_s_way_is_refused():
     root = Node()
     root.children[".singularity.d"] = Node(kind="symlink", target="/etc")
     with pytest.raises(SurroundingsError, match=r"`\.singularity\.d/env/.*` cannot be written"):
-        configuration.furnish(root, _read({"Env": ["A=1"]}))
+        configuration.furnish(root, (("A", "1"),), ())

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from sciflow import containers
@@ -64,25 +66,37 @@ def test_an_image_file_is_fetched_from_the_cache(tmp_path, own_cache):
         Image(source="file", reference="tool.sif"), folder=tmp_path, progress=print, offline=True
     )
     (tmp_path / "tool.sif").unlink()
-    assert containers.fetch(pinned, engine="apptainer", progress=print) == cache.place(pinned.identity)
+    assert containers.fetch(pinned, engine="apptainer", folder=Path(), progress=print) == cache.place(pinned.identity)
 
 
 def test_an_image_file_that_left_the_cache_is_named(own_cache):
     with pytest.raises(SurroundingsError, match=r"`tool.sif` .* is not in the cache"):
-        containers.fetch(images.file(), engine="apptainer", progress=print)
+        containers.fetch(images.file(), engine="apptainer", folder=Path(), progress=print)
 
 
 def test_an_engine_that_cannot_run_an_image_says_so():
     with pytest.raises(UsageError, match="`docker` cannot run an image from `file`"):
-        containers.fetch(images.file(), engine="docker", progress=print)
+        containers.fetch(images.file(), engine="docker", folder=Path(), progress=print)
 
 
 def test_the_host_needs_no_image():
-    assert containers.fetch(images.debian(), engine="host", progress=print) is None
+    assert containers.fetch(images.debian(), engine="host", folder=Path(), progress=print) is None
 
 
 def test_a_debian_image_in_the_cache_is_not_built_again(tiny_image):
-    assert containers.fetch(tiny_image, engine="apptainer", progress=print) == cache.place(
+    assert containers.fetch(tiny_image, engine="apptainer", folder=Path(), progress=print) == cache.place(
         tiny_image.digest("squashfs")
     )
-    assert containers.fetch(tiny_image, engine="docker", progress=print) == cache.place(tiny_image.digest("archive"))
+    assert containers.fetch(tiny_image, engine="docker", folder=Path(), progress=print) == cache.place(
+        tiny_image.digest("archive")
+    )
+
+
+def test_an_image_file_and_no_image_have_no_recipe():
+    assert containers.recipes(images.file()) == {}
+    assert containers.recipes(None) == {}
+
+
+def test_a_pin_fits_only_what_the_workflow_adds_to_it():
+    asked = Image(source="debian", reference="bookworm", packages=("hello",), environment=(("A", "1"),))
+    assert not containers.fits(asked, images.debian())

@@ -1,12 +1,12 @@
 import os
+import shutil
 import subprocess
 
 import pytest
 
 from sciflow.containers import cache, debian
-from sciflow.containers.image import own_platform
 from sciflow.errors import SurroundingsError
-from tests.containers import images
+from tests.containers import images, resolving
 
 RECORD = "Package: {}\nStatus: install ok\nVersion: {}\nArchitecture: amd64\nSHA256: {}\nDescription: about\n SHA256: not this\n"
 
@@ -75,14 +75,9 @@ def test_another_machine_s_sources_are_not_used(tmp_path, release):
 
 
 def test_a_package_that_moved_on_is_named_with_both_versions():
-    said = str(debian.difference(images.debian(version="1.0"), images.debian(version="1.1")))
+    said = str(debian.moved(images.debian(version="1.0"), images.debian(version="1.1").packages))
     assert "hello 1.0 (now 1.1)" in said
     assert "sciflow compile --update" in said
-
-
-def test_other_bytes_of_the_same_packages_are_told_apart():
-    assert "its tree differs" in str(debian.difference(images.debian(), images.debian(tree="sha256:" + "0" * 64)))
-    assert "packed differently" in str(debian.difference(images.debian(), images.debian()))
 
 
 def test_the_order_of_packages_and_their_repetition_do_not_matter():
@@ -95,20 +90,21 @@ def test_the_order_of_packages_and_their_repetition_do_not_matter():
 
 def test_another_platform_s_image_is_not_built_here(own_cache):
     with pytest.raises(SurroundingsError, match="linux/vax cannot be built on"):
-        debian.resolve("bookworm", [], platform="linux/vax", progress=print)
+        resolving.resolve("debian", "bookworm", platform="linux/vax")
 
 
 def test_without_mmdebstrap_the_message_says_what_to_install(own_cache, monkeypatch, tmp_path):
+    (tmp_path / "mksquashfs").symlink_to(shutil.which("mksquashfs") or pytest.skip("mksquashfs is not installed"))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SurroundingsError, match=r"`mmdebstrap` is not on PATH.*\n.*install mmdebstrap"):
-        debian.resolve("bookworm", [], platform=own_platform(), progress=print)
+        resolving.resolve("debian", "bookworm")
 
 
 @pytest.mark.live("mmdebstrap")
 def test_an_archive_that_is_down_is_a_fault_of_the_surroundings_and_leaves_nothing(own_cache, monkeypatch):
     monkeypatch.setenv("SCIFLOW_DEBIAN_MIRROR", "http://127.0.0.1:9/debian")
     with pytest.raises(SurroundingsError, match="the archive of Debian bookworm cannot be read"):
-        debian.resolve("bookworm", [], platform=own_platform(), progress=print)
+        resolving.resolve("debian", "bookworm")
     assert [path for path in own_cache.rglob("*") if path.is_file()] == []
 
 
@@ -121,7 +117,7 @@ def test_two_builds_in_two_time_zones_under_two_umasks_are_the_same_bytes(tmp_pa
         monkeypatch.setenv("TZ", zone)
         before = os.umask(mask)
         try:
-            found.append(debian.resolve("bookworm", ["hello"], platform=own_platform(), progress=print))
+            found.append(resolving.resolve("debian", "bookworm", packages=("hello",)))
         finally:
             os.umask(before)
     assert found[0] == found[1]
@@ -131,4 +127,13 @@ def test_two_builds_in_two_time_zones_under_two_umasks_are_the_same_bytes(tmp_pa
     ).stdout
     assert "squashfs-root/usr/bin/hello" in listed
     assert "squashfs-root/etc/hostname" not in listed
-    assert debian.fetch(found[0], "archive", progress=print) == cache.place(found[0].digest("archive"))
+    assert resolving.again(found[0], "archive") == cache.place(found[0].digest("archive"))
+
+
+def test_a_debian_image_lists_its_packages_with_their_digests():
+    assert debian.recipe(images.debian())["container/packages.txt"] == f"hello=1.0 amd64 sha256:{'9' * 64}\n"
+
+
+def test_a_debian_image_s_script_is_one_that_a_shell_reads(tmp_path):
+    (tmp_path / "build.sh").write_text(debian.recipe(images.debian())["container/build.sh"])
+    assert subprocess.run(["sh", "-n", tmp_path / "build.sh"], check=False).returncode == 0

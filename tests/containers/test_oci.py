@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from pathlib import Path
@@ -12,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from sciflow.containers import apptainer, archive, cache, docker, oci
-from sciflow.containers.image import PinnedImage, own_platform
+from sciflow.containers.image import own_platform
 from sciflow.errors import SurroundingsError
 from sciflow.runner import box as boxes
-from tests.containers import entering, images, layering, serving
+from tests.containers import entering, images, layering, resolving, serving
 from tests.containers.layering import folder, link, member, symlink
 
 pytestmark = pytest.mark.skipif(not shutil.which("mksquashfs"), reason="mksquashfs is not installed")
@@ -51,7 +52,7 @@ def served(registry, own_cache):
 
 
 def _resolve(server, what="a/b:1", platform="linux/amd64"):
-    return oci.resolve(f"docker://{server.name}/{what}", folder=Path(), platform=platform, progress=print)
+    return resolving.resolve("from", f"docker://{server.name}/{what}", platform=platform)
 
 
 def _listed(path):
@@ -62,7 +63,7 @@ def _listed(path):
 def test_a_tag_is_pinned_by_the_bytes_of_index_and_manifest(served):
     found = _resolve(served)
     assert found.digest("index") == layering.digest(LIST)
-    assert found.identity == layering.digest(IMAGE)
+    assert found.digest("manifest") == layering.digest(IMAGE)
 
 
 def test_each_engine_has_its_file_in_the_cache(served):
@@ -73,12 +74,12 @@ def test_each_engine_has_its_file_in_the_cache(served):
 
 
 def test_each_platform_has_its_own_manifest(served):
-    assert _resolve(served, platform="linux/arm64").identity == layering.digest(ARM)
+    assert _resolve(served, platform="linux/arm64").digest("manifest") == layering.digest(ARM)
 
 
 def test_a_tag_of_a_single_image_has_no_index(served):
     found = _resolve(served, "a/b:one")
-    assert (found.identity, found.digest("index")) == (layering.digest(IMAGE), "")
+    assert (found.digest("manifest"), found.digest("index")) == (layering.digest(IMAGE), "")
 
 
 def test_a_single_image_for_another_platform_is_refused(served):
@@ -87,7 +88,7 @@ def test_a_single_image_for_another_platform_is_refused(served):
 
 
 def test_the_reference_is_kept_whole(served):
-    assert _resolve(served).reference == f"{served.name}/a/b:1"
+    assert _resolve(served).reference == f"docker://{served.name}/a/b:1"
 
 
 def test_an_image_for_no_such_platform_names_those_there_are(served):
@@ -149,7 +150,7 @@ def test_a_hostile_image_is_refused_and_leaves_a_good_cache(served, own_cache):
         _resolve(served, "a/b:evil")
     assert not list((own_cache / "making").iterdir())
     assert all(cache.held(f"sha256:{path.name}") for path in (own_cache / "sha256").iterdir())
-    assert _resolve(served).identity == layering.digest(IMAGE)
+    assert _resolve(served).digest("manifest") == layering.digest(IMAGE)
 
 
 def test_small_bombs_are_counted_together(served, monkeypatch):
@@ -179,10 +180,10 @@ def test_a_file_that_nobody_may_read_is_whole_in_the_squashfs(served, tmp_path):
 
 def test_docker_s_archive_keeps_owners_environment_and_folder(served, tmp_path):
     path = cache.place(_resolve(served).digest("archive"))
-    with oci.archive.tarfile.open(path) as found:
+    with tarfile.open(path) as found:
         manifest = json.load(found.extractfile("manifest.json"))[0]
         settings = json.load(found.extractfile(manifest["Config"]))
-        with oci.archive.tarfile.open(fileobj=found.extractfile(manifest["Layers"][0])) as tree:
+        with tarfile.open(fileobj=found.extractfile(manifest["Layers"][0])) as tree:
             owners = {info.name: (info.uid, info.gid, info.mode) for info in tree}
     assert settings["config"] == {"Env": ["LEVEL=2", "PATH=/opt/bin:/bin"], "WorkingDir": "/etc"}
     assert (owners["./bin/tool"], owners["./etc/shadow"]) == ((3, 0, 0o4755), (0, 42, 0))
@@ -191,7 +192,8 @@ def test_docker_s_archive_keeps_owners_environment_and_folder(served, tmp_path):
 ELSEWHERE = (
     "import os, sys\n"
     "from pathlib import Path\n"
-    "from sciflow.containers import oci\n"
+    "from sciflow import containers\n"
+    "from sciflow.workflow.spec import Image\n"
     "name, mask, *places = sys.argv[1:]\n"
     "os.umask(int(mask))\n"
     "for user, place in zip((0, 65534), places):\n"
@@ -200,7 +202,8 @@ ELSEWHERE = (
     "        os.setgid(user)\n"
     "        os.setuid(user)\n"
     "    os.environ['SCIFLOW_CACHE'] = place\n"
-    "    found = oci.resolve(name, folder=Path(), platform='linux/amd64', progress=lambda _: None)\n"
+    "    asked = Image(source='from', reference=name)\n"
+    "    found = containers.resolve(asked, folder=Path(), platform='linux/amd64', progress=lambda _: None)\n"
     "    print(found.digests)\n"
 )
 
@@ -237,7 +240,7 @@ def test_an_image_that_left_the_cache_is_built_again_from_its_manifest(served):
     served.served["a/b/manifests/1"] = ARM
     path = cache.place(found.digest("squashfs"))
     path.unlink()
-    assert oci.fetch(found, "squashfs", progress=print) == path
+    assert resolving.again(found, "squashfs") == path
     assert cache.held(found.digest("squashfs"))
 
 
@@ -245,7 +248,7 @@ def test_with_all_pieces_in_the_cache_nothing_is_asked_for(served):
     found = _resolve(served)
     cache.place(found.digest("archive")).unlink()
     served.seen.clear()
-    oci.fetch(found, "archive", progress=print)
+    resolving.again(found, "archive")
     assert served.seen == []
 
 
@@ -254,20 +257,7 @@ def test_an_image_whose_registry_is_gone_is_named(served):
     shutil.rmtree(cache.root())
     served.served.clear()
     with pytest.raises(SurroundingsError, match="there is no image"):
-        oci.fetch(found, "squashfs", progress=print)
-
-
-def test_another_mksquashfs_is_named_with_what_to_do():
-    was = images.oci()
-    now = PinnedImage(source="from", reference="x", platform="x", digests=was.digests, tools=(("squashfs-tools", "9"),))
-    said = str(oci.difference(was, now))
-    assert "packed by squashfs-tools 4.5.1, and here is squashfs-tools 9" in said
-    assert "install squashfs-tools 4.5.1; or carry the image along" in said
-
-
-def test_a_tree_that_differs_is_told_from_one_that_was_packed_differently():
-    now = PinnedImage(source="from", reference="x", platform="x", digests=(("tree", "sha256:" + "0" * 64),))
-    assert "its tree differs" in str(oci.difference(images.oci(), now))
+        resolving.again(found, "squashfs")
 
 
 def test_without_mksquashfs_nothing_is_pulled(served, monkeypatch, tmp_path):
@@ -280,9 +270,12 @@ def test_without_mksquashfs_nothing_is_pulled(served, monkeypatch, tmp_path):
 BUILD = (
     "import sys\n"
     "from pathlib import Path\n"
+    "from sciflow import containers\n"
     "from sciflow.containers import oci\n"
+    "from sciflow.workflow.spec import Image\n"
     "print('here', flush=True)\n"
-    "oci.resolve(sys.argv[1], folder=Path(), platform='linux/amd64', progress=lambda _: None)\n"
+    "asked = Image(source='from', reference=sys.argv[1])\n"
+    "containers.resolve(asked, folder=Path(), platform='linux/amd64', progress=lambda _: None)\n"
 )
 
 
@@ -336,14 +329,14 @@ def _push(tar, tmp_path, what, **more):
 
 
 def _real(reference):
-    return oci.resolve(reference, folder=Path(), platform=own_platform(), progress=print)
+    return resolving.resolve("from", reference)
 
 
 @pytest.mark.live("registry")
 def test_the_real_registry_pins_what_skopeo_sees(pushed, own_cache):
     words = ["skopeo", "inspect", "--tls-verify=false", "--format", "{{.Digest}}", pushed]
     seen = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
-    assert _real(pushed).identity == seen
+    assert _real(pushed).digest("manifest") == seen
 
 
 @pytest.mark.live("registry")
@@ -351,9 +344,9 @@ def test_a_tag_that_moved_leaves_the_locked_image_as_it_was(tiny_tar, tmp_path, 
     reference = _push(tiny_tar, tmp_path, "moving:1")
     locked = _real(reference)
     _push(tiny_tar, tmp_path, "moving:1", environment=[("LEVEL", "2")])
-    assert _real(reference).identity != locked.identity
+    assert _real(reference).digest("manifest") != locked.digest("manifest")
     shutil.rmtree(own_cache)
-    path = oci.fetch(locked, "squashfs", progress=print)
+    path = resolving.again(locked, "squashfs")
     assert layering.digest(path.read_bytes()) == locked.digest("squashfs")
 
 
@@ -381,3 +374,12 @@ def test_docker_knows_the_image_by_the_id_that_the_lock_names(pushed, own_cache)
     boxes.image(docker.box(pinned), "/nonexistent", print)
     words = ["docker", "image", "inspect", "--format", "{{.Id}}", pinned.digest("config")]
     assert subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip() == pinned.digest("config")
+
+
+def test_an_image_of_a_registry_is_written_for_both_engines_by_digest():
+    found = oci.recipe(images.oci())
+    assert (
+        found["container/Dockerfile"]
+        == f"# 127.0.0.1:5000/tools/tiny:1\nFROM 127.0.0.1:5000/tools/tiny@{images.SHA['manifest']}\n"
+    )
+    assert f"From: 127.0.0.1:5000/tools/tiny@{images.SHA['manifest']}" in found["container/apptainer.def"]

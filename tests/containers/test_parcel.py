@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from sciflow import containers
-from sciflow.containers import cache, oci
+from sciflow.containers import cache
 from sciflow.errors import SurroundingsError
 from sciflow.workflow.spec import Image
-from tests.containers import layering
+from tests.containers import layering, resolving
 from tests.containers.layering import folder, member, symlink
 
 pytestmark = pytest.mark.skipif(not shutil.which("mksquashfs"), reason="mksquashfs is not installed")
@@ -52,14 +52,14 @@ def resolve(tmp_path, own_cache):
 
     def resolved(data, kind="oci-archive", platform="linux/amd64"):
         (tmp_path / "x.tar").write_bytes(data)
-        return oci.resolve(f"{kind}:x.tar", folder=tmp_path, platform=platform, progress=print)
+        return resolving.resolve("from", f"{kind}:x.tar", folder=tmp_path, platform=platform)
 
     return resolved
 
 
 def test_an_oci_archive_is_pinned_by_its_file_and_its_manifest(resolve):
     found = resolve(_oci())
-    assert (found.digest("file"), found.identity) == (layering.digest(_oci()), layering.digest(MANIFEST))
+    assert (found.digest("file"), found.digest("manifest")) == (layering.digest(_oci()), layering.digest(MANIFEST))
     assert cache.held(found.digest("squashfs"))
 
 
@@ -69,7 +69,7 @@ def test_what_docker_saved_is_the_same_tree(resolve):
 
 def test_the_identity_of_what_docker_saved_is_its_content_s(resolve):
     one, other = resolve(_saved(), "docker-archive"), resolve(_saved(more=["repositories"]), "docker-archive")
-    assert one.identity == other.identity
+    assert one.digest("manifest") == other.digest("manifest")
     assert one.digest("file") != other.digest("file")
 
 
@@ -82,19 +82,19 @@ def test_a_layer_that_docker_saved_as_a_link_is_the_first_one(resolve):
 
 
 def test_an_archive_that_was_packed_is_unpacked(resolve):
-    assert resolve(gzip.compress(_oci())).identity == layering.digest(MANIFEST)
+    assert resolve(gzip.compress(_oci())).digest("manifest") == layering.digest(MANIFEST)
 
 
 def test_of_several_images_the_platform_s_is_taken(resolve):
     data = _oci(*_blobs([ARM, *ARM_BLOBS.values()]), index=_index((MANIFEST, "amd64"), (ARM, "arm64")))
-    assert resolve(data, platform="linux/arm64").identity == layering.digest(ARM)
+    assert resolve(data, platform="linux/arm64").digest("manifest") == layering.digest(ARM)
 
 
 def test_an_index_in_the_index_is_followed(resolve):
     inner = _index((MANIFEST, "amd64"))
     kind = "application/vnd.oci.image.index.v1+json"
     outer = json.dumps({"manifests": [{"digest": layering.digest(inner), "mediaType": kind}]}).encode()
-    assert resolve(_oci(*_blobs([inner]), index=outer)).identity == layering.digest(MANIFEST)
+    assert resolve(_oci(*_blobs([inner]), index=outer)).digest("manifest") == layering.digest(MANIFEST)
 
 
 def test_an_image_for_another_platform_is_refused(resolve):
@@ -104,7 +104,7 @@ def test_an_image_for_another_platform_is_refused(resolve):
 
 def test_a_file_that_is_not_there_is_named(resolve, tmp_path):
     with pytest.raises(SurroundingsError, match=r"the image file `no.tar` cannot be read"):
-        oci.resolve("oci-archive:no.tar", folder=tmp_path, platform="linux/amd64", progress=print)
+        resolving.resolve("from", "oci-archive:no.tar", folder=tmp_path, platform="linux/amd64")
 
 
 @pytest.mark.parametrize("data", [b"no tar" * 500, b"", layering.layer("../evil")])
@@ -150,14 +150,14 @@ def test_an_archive_needs_no_network_and_fits_until_its_bytes_change(tmp_path, o
 def test_what_left_the_cache_is_built_again_while_its_pieces_are_there(resolve):
     found = resolve(_oci())
     cache.place(found.digest("squashfs")).unlink()
-    assert oci.fetch(found, "squashfs", progress=print) == cache.place(found.digest("squashfs"))
+    assert resolving.again(found, "squashfs") == cache.place(found.digest("squashfs"))
 
 
 def test_pieces_that_left_the_cache_are_named(resolve, own_cache):
     found = resolve(_oci())
     shutil.rmtree(own_cache)
     with pytest.raises(SurroundingsError, match=r"is not in the cache\n.*compile the workflow again where that file"):
-        oci.fetch(found, "squashfs", progress=print)
+        resolving.again(found, "squashfs")
 
 
 @pytest.mark.skipif(not shutil.which("skopeo"), reason="skopeo is not installed")

@@ -2,19 +2,15 @@
 
 import os
 import random
-from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from sciflow.containers.image import Package, PinnedImage
+from sciflow.containers.image import PinnedImage
 from sciflow.errors import SurroundingsError, WorkflowError
 from sciflow.plan import lock
-from sciflow.containers.locked import LockedFile
-from sciflow.plan.lock import Lock, LockedInput
+from sciflow.plan.lock import Lock
 from sciflow.runner import hours
 from sciflow.workflow import load
 from sciflow.workflow.spec import Code, Image, Input, Schedule, Workflow
@@ -31,43 +27,6 @@ PINNED = PinnedImage(
     size=12345,
 )
 
-digests = st.text("0123456789abcdef", min_size=64, max_size=64)
-words = st.text(st.characters(categories=("L", "N", "P", "S")), min_size=1, max_size=20)
-paths = st.lists(words, min_size=1, max_size=3).map(" ".join)
-files = st.lists(
-    st.builds(LockedFile, path=paths, sha256=digests, size=st.integers(0, 1 << 50), executable=st.booleans()),
-    max_size=4,
-).map(tuple)
-inputs = st.lists(
-    st.builds(LockedInput, name=words, path=paths, files=files), max_size=3, unique_by=lambda entry: entry.name
-).map(lambda entries: tuple(sorted(entries, key=lambda entry: entry.name)))
-images = st.builds(
-    PinnedImage,
-    source=st.sampled_from(["from", "debian", "file"]),
-    reference=paths,
-    platform=words,
-    digests=st.dictionaries(words, digests, max_size=3).map(lambda found: tuple(sorted(found.items()))),
-    asked=st.lists(words, max_size=3).map(tuple),
-    packages=st.lists(
-        st.builds(Package, name=words, version=words, architecture=words, sha256=digests), max_size=3
-    ).map(tuple),
-    tools=st.dictionaries(words, words, max_size=2).map(lambda found: tuple(sorted(found.items()))),
-    size=st.integers(0, 1 << 50),
-)
-zones = st.one_of(
-    st.just(("UTC", ())),
-    st.tuples(words, st.lists(st.tuples(st.integers(0, 1 << 40), st.integers(-90000, 90000)), min_size=1).map(tuple)),
-)
-locks = st.builds(
-    lambda image, code, entries, zone: Lock(
-        image=image, code=code, inputs=entries, timezone=zone[0], transitions=zone[1]
-    ),
-    st.none() | images,
-    files,
-    inputs,
-    zones,
-)
-
 
 def study(folder, *, include=("*.py",), exclude=(), entries=()):
     return Workflow(name="study", code=Code(include=include, exclude=exclude), inputs=entries)
@@ -81,51 +40,6 @@ def put(folder, *places):
     for place in places:
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         (folder / place).write_text(place, encoding="utf-8")
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(locks)
-def test_a_lock_that_is_written_reads_back_equal(tmp_path, wanted):
-    (tmp_path / "workflow.lock").write_text(lock.text(wanted), encoding="utf-8")
-    assert lock.read(tmp_path / "workflow.lock") == wanted
-
-
-def test_no_lock_is_no_error(tmp_path):
-    assert lock.read(tmp_path / "workflow.lock") is None
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "format = ",
-        "format = 1",
-        "format = 1\ncode = 3\n[inputs]",
-        'format = 1\ncode = ["t.py"]\n[inputs]',
-        'format = 1\ncode = ["t.py sha256:00 many"]\n[inputs]',
-        "format = 1\ncode = []\n[inputs]\nstart = 3",
-        'format = 1\ncode = []\n[inputs]\n[image]\nsource = "from"',
-        "format = 1\ncode = []\n[inputs]\n[timezone]",
-        "code = []",
-    ],
-)
-def test_a_text_that_is_no_lock_is_named_with_a_way_out(tmp_path, text):
-    (tmp_path / "workflow.lock").write_text(text, encoding="utf-8")
-    with pytest.raises(SurroundingsError, match=r"workflow\.lock. is not a lock that sciflow wrote") as caught:
-        lock.read(tmp_path / "workflow.lock")
-    assert "--update" in caught.value.hint
-
-
-def test_bytes_that_are_no_text_are_no_lock(tmp_path):
-    (tmp_path / "workflow.lock").write_bytes(b"\xff\xfe")
-    with pytest.raises(SurroundingsError, match="is not a lock"):
-        lock.read(tmp_path / "workflow.lock")
-
-
-def test_a_lock_of_another_format_is_named(tmp_path):
-    (tmp_path / "workflow.lock").write_text("format = 2\n", encoding="utf-8")
-    with pytest.raises(SurroundingsError, match="format 2, and this sciflow reads 1"):
-        lock.read(tmp_path / "workflow.lock")
 
 
 @pytest.mark.parametrize("zone", ZONES)
@@ -159,7 +73,7 @@ def test_the_zone_is_kept_from_the_lock_that_is_there(tmp_path):
 def test_update_asks_for_the_zone_anew(tmp_path):
     night = Workflow(name="study", schedule=Schedule(policy="off-peak", hours="22:00-08:00", timezone="Europe/Zurich"))
     old = Lock(timezone="Europe/Zurich", transitions=((0, 3600),))
-    new = lock.resolve(night, tmp_path, old, update=True, progress=print)
+    new = lock.resolve(night, tmp_path, old, update=lock.ALL, progress=print)
     assert new.transitions == lock.transitions("Europe/Zurich")
 
 
@@ -176,51 +90,6 @@ def test_an_image_that_is_not_pinned_cannot_be_pinned_offline(tmp_path):
 
 def test_a_pinned_image_is_dropped_with_the_section_that_asked_for_it(tmp_path):
     assert lock.resolve(Workflow(name="study"), tmp_path, Lock(image=PINNED), progress=print).image is None
-
-
-def test_equal_locks_have_no_differences():
-    assert lock.differences(Lock(image=PINNED), Lock(image=PINNED)) == []
-
-
-def test_every_piece_that_changed_is_named():
-    one, other = LockedFile(path="a.py", sha256="1" * 64, size=1), LockedFile(path="a.py", sha256="2" * 64, size=1)
-    gone, new = LockedFile(path="b.py", sha256="1" * 64, size=1), LockedFile(path="c.py", sha256="1" * 64, size=1)
-    old = Lock(code=(one, gone), inputs=(LockedInput(name="reads", path="r", files=(one,)),))
-    now = Lock(code=(other, new), inputs=(LockedInput(name="reads", path="r", files=(other,)),))
-    assert lock.differences(old, now) == [
-        "code `a.py`: changed",
-        "code `b.py`: gone",
-        "code `c.py`: new",
-        "input `reads`: changed",
-    ]
-
-
-def test_an_image_that_was_packed_differently_is_told_from_another_image():
-    digests = tuple((name, "sha256:" + "f" * 64 if name == "squashfs" else value) for name, value in PINNED.digests)
-    assert lock.differences(Lock(image=PINNED), Lock(image=replace(PINNED, digests=digests))) == [
-        f"image: squashfs {PINNED.digest('squashfs')} -> sha256:{'f' * 64}"
-    ]
-
-
-def test_another_name_of_the_same_image_is_a_change():
-    moved = replace(PINNED, reference="localhost:5000/tools:2")
-    assert lock.differences(Lock(image=PINNED), Lock(image=moved)) == [
-        "image: reference localhost:5000/tools:1 -> localhost:5000/tools:2"
-    ]
-    assert lock.differences(Lock(image=PINNED), Lock(image=replace(PINNED, platform="linux/arm64")))
-
-
-def test_a_program_that_is_no_longer_one_has_changed():
-    file = LockedFile(path="a.sh", sha256="1" * 64, size=1, executable=True)
-    assert lock.differences(Lock(code=(file,)), Lock(code=(replace(file, executable=False),))) == [
-        "code `a.sh`: changed"
-    ]
-
-
-def test_packages_that_changed_are_named_with_both_versions():
-    before = replace(PINNED, packages=(Package(name="zlib", version="1.2", architecture="amd64", sha256="0" * 64),))
-    after = replace(PINNED, packages=(Package(name="zlib", version="1.3", architecture="amd64", sha256="1" * 64),))
-    assert "package zlib: 1.2 -> 1.3" in lock.differences(Lock(image=before), Lock(image=after))
 
 
 def test_code_is_listed_by_path_with_its_x_bit(tmp_path):
