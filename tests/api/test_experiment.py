@@ -287,7 +287,7 @@ def test_what_an_image_s_recipe_copies_travels_with_it(workflow, write, here):
     write("tool.sh", "true\n")
     workflow.set_image(dockerfile="Dockerfile", context=["tool.sh"])
     workflow.write_toml("out")
-    assert sorted(path.name for path in (here / "out").iterdir() if path.is_file())[:2] == ["Dockerfile", "small.toml"]
+    assert (here / "out" / "Dockerfile").exists()
     assert (here / "out" / "tool.sh").read_text() == "true\n"
 
 

@@ -18,9 +18,10 @@ NAMES = [
     "report",
     "verify",
     "replay",
+    "schema",
+    "lock",
     "fetch",
     "doctor",
-    "schema",
     "key",
     "cache",
 ]
