@@ -5,7 +5,7 @@ Every deliberate failure is an error of `sciflow.errors`.
 """
 
 from sciflow.api.caching import UNUSED_DAYS, cache_gc, cache_ls
-from sciflow.api.carrying import Carried, Say, carry, fetch, silent
+from sciflow.api.carrying import Carried, Say, carry, fetch, silent, wrap
 from sciflow.api.judging import Replayed, collect, replay, report, sample, verify
 from sciflow.api.locking import Locked, lock, lock_check
 from sciflow.api.making import Compiled, compile, compile_all, init, schema  # noqa: A004  the verb's name
@@ -47,4 +47,5 @@ __all__ = [
     "status",
     "submit",
     "verify",
+    "wrap",
 ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciflow.errors import SurroundingsError
+from sciflow.errors import SurroundingsError, UsageError
 from sciflow.runner import box, names
 
 if TYPE_CHECKING:
@@ -103,6 +103,44 @@ def carry(path: Path, *, engine: str | None = None, say: Say = silent) -> tuple[
     if reason:
         raise _lacking(bundle, missing, reason) from reason
     return tuple(found)
+
+
+def wrap(path: Path, target: Path, *, say: Say = silent) -> Path:
+    """Write a bundle's image as a SIF, the same bytes for everyone, for a site that wants one; return its path.
+
+    An image file that is a SIF already is copied as it is. Raises SurroundingsError if the image cannot be had or the
+    file cannot be written; it is whole or absent.
+    """
+    from sciflow.bundle import folder
+    from sciflow.containers import sif
+
+    bundle = folder.read(path)
+    entry = next((one for one in bundle.plan["boxes"] if "file" in (one["image"] or {})), None)
+    if entry is None:
+        raise UsageError(f"`{path}` has no image", hint="its workflow has no [image]")
+    present(bundle, entry["engine"], say)
+    source = box.content(str(bundle.path), entry["image"]["file"])
+    if source is None:
+        raise SurroundingsError("it was cleared away while it was fetched", hint="fetch it again")
+    try:
+        with tempfile.TemporaryDirectory(prefix=".sif-", dir=target.parent) as aside:
+            part = Path(aside) / "part"
+            if sif.is_one(Path(source)):
+                shutil.copyfile(source, part)
+            else:
+                sif.wrap(Path(source), part, architecture=_architecture(bundle))
+            part.chmod(0o755)
+            part.replace(target)
+    except OSError as error:
+        raise SurroundingsError(f"`{target}` cannot be written: {error.strerror}") from error
+    return target
+
+
+def _architecture(bundle: Bundle) -> str:
+    from sciflow.plan import lockfile
+
+    pinned = lockfile.read(bundle.path / names.LOCK)
+    return pinned.image.platform.split("/")[1] if pinned and pinned.image else ""
 
 
 def _digests(entry: dict[str, Any]) -> list[str]:

@@ -65,7 +65,10 @@ def _check(file: Path, *, as_json: bool, say: Callable[[str], None]) -> int:
 @click.option(
     "--here", is_flag=True, help="Only onto this machine, for its first engine that works; not into the bundle."
 )
-def fetch(bundle: Path, engine: str | None, *, here: bool, as_json: bool, quiet: bool) -> None:
+@click.option(
+    "--sif", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the image as a SIF."
+)
+def fetch(bundle: Path, engine: str | None, sif: Path | None, *, here: bool, as_json: bool, quiet: bool) -> None:
     """Make a thin bundle fat: it then carries its image, checked against the lock, and runs without a network.
 
     Its id stays the same. An image that only an engine itself can hold is fetched onto this machine.
@@ -73,6 +76,9 @@ def fetch(bundle: Path, engine: str | None, *, here: bool, as_json: bool, quiet:
     Example: sciflow fetch bundles/digits-0123456789ab
     """
     say = talk(quiet=quiet)
+    if sif:
+        answer({"bundle": str(bundle), "sif": str(api.wrap(bundle, sif, say=say))}, str(sif), as_json=as_json)
+        return
     carried = () if here else api.carry(bundle, engine=engine, say=say)
     if carried:
         what = [{**dataclasses.asdict(one), "engines": list(one.engines)} for one in carried]

@@ -1,7 +1,7 @@
 """A squashfs -> a SIF around it, the same bytes for everyone; and where the root file system lies in a SIF.
 
-The form is that of SIF 01 (the package sif of Apptainer): a header, a table of 48 descriptors, and the data. Time stamps
-are 0 and the id is that of the content, so that whoever wraps the same squashfs has the same file.
+The form is that of SIF 01 (the package sif of Apptainer): a header, a table of 48 descriptors, and the data. Time
+stamps are 0 and the id is that of the content, so that whoever wraps the same squashfs has the same file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ LAUNCH = b"#!/usr/bin/env run-singularity\n\0"
 MAGIC, VERSION = b"SIF_MAGIC\0", b"01\0"
 ARCHITECTURES = {"amd64": b"02\0", "arm64": b"04\0", "ppc64le": b"06\0", "s390x": b"11\0", "riscv64": b"12\0"}
 
-# launch line, magic, version, architecture, id; created, modified, descriptors free, of, from, their size; data from, size
+# launch line, magic, version, architecture, id; created, modified; descriptors free, of, from, their size; data from,
+# its size
 HEADER = struct.Struct("<32s10s3s3s16s8q")
 # kind, used, id, group, link; offset, size, size with padding, created, modified, user, group; name; what the kind says
 DESCRIPTOR = struct.Struct("<i?III7q128s384s")
@@ -50,7 +51,7 @@ def wrap(squashfs: Path, target: Path, *, architecture: str) -> None:
     role = PARTITION.pack(SQUASHFS, ROOT, code)
     entry = DESCRIPTOR.pack(
         PARTITION_KIND,
-        True,
+        True,  # noqa: FBT003  struct's own way
         1,
         GROUP,
         0,
@@ -70,7 +71,12 @@ def wrap(squashfs: Path, target: Path, *, architecture: str) -> None:
         out.write(entry)
         out.seek(start)
         shutil.copyfileobj(source, out)
-    target.chmod(0o755)
+
+
+def is_one(path: Path) -> bool:
+    """Say whether a file is a SIF, by its first bytes."""
+    with path.open("rb") as stream:
+        return stream.read(len(LAUNCH) + len(MAGIC))[len(LAUNCH) :] == MAGIC
 
 
 def root(path: Path) -> tuple[int, int]:

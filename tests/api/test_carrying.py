@@ -3,8 +3,8 @@
 import pytest
 
 from sciflow import api
-from sciflow.containers import cache
-from sciflow.errors import SurroundingsError
+from sciflow.containers import cache, sif
+from sciflow.errors import SurroundingsError, UsageError
 from sciflow.runner import names
 from tests import small
 
@@ -126,3 +126,23 @@ def test_a_run_that_begins_meanwhile_keeps_its_folder(thin, own_cache):
     (thin / "runs" / "main").mkdir(parents=True)
     api.carry(thin)
     assert [path.name for path in (thin / "runs").iterdir()] == ["main"]
+
+
+def test_an_image_is_wrapped_into_a_sif_that_is_whole_or_absent(thin, tmp_path):
+    assert api.wrap(thin, tmp_path / "tool.sif") == tmp_path / "tool.sif"
+    start, size = sif.root(tmp_path / "tool.sif")
+    assert (tmp_path / "tool.sif").read_bytes()[start : start + size] == (tmp_path / "study" / "tool.sqfs").read_bytes()
+    with pytest.raises(SurroundingsError, match="cannot be written"):
+        api.wrap(thin, tmp_path / "nowhere" / "tool.sif")
+
+
+def test_a_sif_is_taken_as_it_is(thin, tmp_path):
+    api.wrap(thin, tmp_path / "study" / "tool.sqfs")
+    again = api.compile(tmp_path / "study" / "workflow.toml", into=tmp_path / "again")
+    api.wrap(again.path, tmp_path / "tool.sif")
+    assert (tmp_path / "tool.sif").read_bytes() == (tmp_path / "study" / "tool.sqfs").read_bytes()
+
+
+def test_a_bundle_without_an_image_has_no_sif(tmp_path):
+    with pytest.raises(UsageError, match="has no image"):
+        api.wrap(small.compiled(tmp_path), tmp_path / "tool.sif")
