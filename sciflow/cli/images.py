@@ -65,9 +65,7 @@ def _check(file: Path, *, as_json: bool, say: Callable[[str], None]) -> int:
 @click.option(
     "--here", is_flag=True, help="Only onto this machine, for its first engine that works; not into the bundle."
 )
-@click.option(
-    "--sif", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the image as a SIF."
-)
+@click.option("--sif", type=WORKFLOW_FILE, metavar="FILE", help="Write the image into this file, as a SIF.")
 def fetch(bundle: Path, engine: str | None, sif: Path | None, *, here: bool, as_json: bool, quiet: bool) -> None:
     """Make a thin bundle fat: it then carries its image, checked against the lock, and runs without a network.
 

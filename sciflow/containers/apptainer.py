@@ -18,6 +18,8 @@ NAME = "apptainer"
 
 # A network namespace with nothing but `lo`; some sites let no plain user make one.
 ISOLATED = ["--net", "--network", "none"]
+# NVIDIA's driver libraries and devices come from the host: they must fit its kernel.
+GPUS = ["--nv"]
 
 
 def box(image: PinnedImage | None) -> Box | None:
@@ -40,6 +42,7 @@ def written(program: str, image: PinnedImage | None) -> Box | None:
         "enter": _enter(program, ISOLATED),
         "enter_shared_network": _enter(program, []),
         "stop": None,
+        "gpus": GPUS,
         "paths": dict(PATHS),
     }
 
@@ -58,6 +61,7 @@ def _enter(program: str, network: list[str]) -> Words:
         *[program, "--quiet", "exec", "--containall", "--cleanenv", "--no-home", "--no-mount", "bind-paths"],
         # Root's capabilities are no help inside, and asking for all of them fails where the machine holds some back.
         "--no-privs",
+        "{gpus}",
         *network,
         # Without it /tmp is 64 MB of memory; so it is `tmp` in the work folder.
         *["--workdir", "{work}"],

@@ -9,6 +9,7 @@ The runner knows no engine by name. All it gets is the box that `box()` writes: 
 - `present`, `load`: words that ask whether the engine holds the image, and that load the archive; or null.
 - `enter`: words that enter the image; the program to run inside follows. `enter_shared_network`: the same where
   network namespaces are refused, or null. `stop`: words that end a box that outlived its client, or null.
+- `gpus`: words that let the host's GPUs in, in the place of the word `{gpus}` of `enter`; none where none are wanted.
 - `paths`: where code, inputs, work, outputs and runner are seen inside, or null: where they are on the host.
 
 In words, `{image} {code} {inputs} {work} {outputs} {runner} {uid} {gid} {name} {path} {archive}` are filled

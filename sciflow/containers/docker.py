@@ -36,6 +36,7 @@ def box(image: PinnedImage | None) -> Box | None:
         "enter_shared_network": None,
         # The container outlives a client that is killed.
         "stop": ["docker", "rm", "--force", "{name}"],
+        "gpus": ["--gpus", "all"],
         "paths": dict(PATHS),
     }
 
@@ -55,6 +56,7 @@ def _enter(platform: str) -> Words:
             "--name",
             "{name}",
         ],
+        "{gpus}",
         *["--network", "none", "--read-only", "--tmpfs", "/tmp:rw,exec,nosuid,nodev,mode=1777"],  # noqa: S108 - the box's own
         *["--user", "{uid}:{gid}", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"],
         *mounts("readonly"),

@@ -27,6 +27,7 @@ def box(_image: PinnedImage | None) -> Box:
         "enter": ["env", "-i", "PATH={path}"],
         "enter_shared_network": None,
         "stop": None,
+        "gpus": None,
         "paths": None,
     }
 

@@ -41,6 +41,8 @@ def box(image: PinnedImage | None) -> Box | None:
     words["enter"] = [NAME, run, *MORE, *(_own(word) for word in rest if word not in LEFT_OUT)]
     # It would else wait ten seconds for the box to end by itself.
     words["stop"] = [NAME, "rm", "--force", "--time", "0", "{name}"]
+    # As the toolkit of NVIDIA's containers describes them to it (CDI).
+    words["gpus"] = ["--device", "nvidia.com/gpu=all"]
     return {**found, **words, "engine": NAME, "needs": [NAME], "probe": TRIAL}
 
 

@@ -27,14 +27,19 @@ class BoxError(Exception):
 
 
 def filled(words, places):
-    """Fill an engine's words: `{name}` by the place of that name; a list is one word of comma-separated fields."""
+    """Fill an engine's words: `{name}` by the place of that name; a list is one word of comma-separated fields.
+
+    A word that is `{gpus}` stands for the words that let GPUs in, however many they are.
+    """
 
     def fill(text):
         return re.sub(r"\{([a-z_]+)\}", lambda match: str(places[match.group(1)]), text)
 
     result = []
     for word in words:
-        if isinstance(word, list):
+        if word == "{gpus}":
+            result.extend(places.get("gpus", ()))
+        elif isinstance(word, list):
             text = io.StringIO()
             csv.writer(text, lineterminator="").writerow([fill(field) for field in word])
             result.append(text.getvalue())

@@ -120,6 +120,9 @@ class Worker(object):
         return target
 
     def _serve(self, order, chosen, places, progress):
+        # A box without GPUs in it opens everywhere: they are let in where a task wants them and there are any.
+        if any(task["resources"]["gpus"] for task in self.plan["tasks"]) and facts.gpus():
+            places = dict(places, gpus=chosen.get("gpus") or [])
         loop = box.Loop(chosen, places, os.path.join(self.work, "engine.log"))
         segment = records.Segment(self.run_folder, self.name)
         self.given = given.Given(self.plan, self.steps, self.table, self.settled, self.work, loop.paths)

@@ -18,6 +18,7 @@ KEYS = {
     "enter",
     "enter_shared_network",
     "stop",
+    "gpus",
     "paths",
 }
 PINNED = [images.oci(), images.debian(), images.file()]

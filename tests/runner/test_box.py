@@ -19,6 +19,11 @@ def silent(_):
     pass
 
 
+def test_the_words_for_gpus_stand_in_the_place_of_one_word_or_of_none():
+    assert box.filled(["run", "{gpus}", "x"], {"gpus": ["--gpus", "all"]}) == ["run", "--gpus", "all", "x"]
+    assert box.filled(["run", "{gpus}", "x"], {}) == ["run", "x"]
+
+
 def test_places_are_filled_in():
     assert box.filled(["--bind", "{code}:/code"], {"code": "/a b"}) == ["--bind", "/a b:/code"]
 
