@@ -105,7 +105,7 @@ def _copied(parts: urllib.parse.SplitResult, part: Path, what: str) -> str:
         ) from error
     with source, part.open("wb") as out:
         shutil.copyfileobj(source, out, receive.PIECE)
-    return names.digest_file(part)[0]
+    return str(names.digest_file(part)[0])
 
 
 def _downloaded(

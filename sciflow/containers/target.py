@@ -151,12 +151,15 @@ def _minor(place: str, data: bytes) -> int:
     name = posixpath.basename(place)
     named, said = _PROGRAM.fullmatch(name), _ABI.search(data)
     if named and named[2]:
-        raise SurroundingsError(
-            f"the image's `{place}` is a free-threaded Python", hint="use a plain build of CPython"
-        )
-    if not data.startswith(_ELF) or (not named and (name != "python3" or not said)):
+        raise SurroundingsError(f"the image's `{place}` is a free-threaded Python", hint="use a plain build of CPython")
+    if named:
+        minor = int(named[1])
+    elif name == "python3" and said:
+        minor = int(said[1])
+    else:
+        minor = -1
+    if minor < 0 or not data.startswith(_ELF):
         raise SurroundingsError(f"the image's `{place}` is no CPython that sciflow knows", hint=HINT)
-    minor = int(named[1] if named else said[1]) if named or said else 0
     if minor < OLDEST:
         raise SurroundingsError(f"the image's `{place}` is older than Python 3.{OLDEST}", hint="use a newer image")
     return minor
