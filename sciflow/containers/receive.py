@@ -116,6 +116,7 @@ def _sent(
             if answer.length:  # http.client says nothing of an answer that ends early
                 raise _LostError(f"it was cut off after {at} of {at + answer.length} bytes")
     except urllib.error.HTTPError as error:
+        error.close()  # it holds the connection
         if error.code not in {RANGE_REFUSED, TOO_MANY} and error.code < BROKEN:
             raise refused(error) from error
         raise _LostError(f"it answered with HTTP status {error.code}") from error

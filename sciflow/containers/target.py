@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Libc: TypeAlias = Literal["glibc", "musl"]
 
+VENV = "/opt/sciflow/venv"
+"""Where wheels are laid in an image."""
+
 HINT = "sciflow lays wheels for CPython: add it to the image (Debian's package `python3`), or leave `image.python` out"
 MUSL_UNSAID = (1, 2)  # every musl since 2020
 MOST = 256 << 20  # bytes of one program or library
@@ -78,6 +81,10 @@ def find(root: Node, layers: Sequence[Path], environment: Mapping[str, str], *, 
 
     `platform` is `os/architecture`. Raises SurroundingsError: none there, or one that no wheels are laid for.
     """
+    if reach(root, VENV):
+        raise SurroundingsError(
+            f"the image has a `{VENV}` already", hint="lay wheels over the image that it was made of"
+        )
     place, node = _first(root, environment)
     data = _read(node, layers)
     minor = _minor(place, data)

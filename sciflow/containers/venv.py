@@ -28,6 +28,7 @@ from installer.utils import construct_record_file, fix_shebang
 
 from sciflow.containers import archive, inflate, members, rootfs
 from sciflow.containers.rootfs import Node
+from sciflow.containers.target import VENV
 from sciflow.errors import SurroundingsError
 from sciflow.runner.tree import shown
 
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from sciflow.containers.image import Pairs, Wheel
     from sciflow.containers.target import Target
 
-VENV = "/opt/sciflow/venv"
 INSTALLER = b"sciflow\n"
 PLACEHOLDER = b"#!python"  # the first line of scripts in wheels, which installers fill in (binary-distribution-format)
 FILE_MODE, PROGRAM_MODE = 0o644, 0o755
