@@ -139,7 +139,7 @@ def test_netrc_s_logins_are_not_sent_in_the_clear_to_other_machines(tmp_path, mo
 def test_a_netrc_that_cannot_be_read_is_named(served, tmp_path, monkeypatch):
     (tmp_path / "logins").write_text("machin x\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "logins"))
-    with pytest.raises(SurroundingsError, match="`.*logins` cannot be read for a login"):
+    with pytest.raises(SurroundingsError, match=r"`.*logins` cannot be read for a login"):
         _fetch(f"http://{served.name}/a")
 
 

@@ -142,7 +142,7 @@ def test_a_login_in_an_address_is_not_kept(tmp_path):
 
 
 def test_only_wheels_whose_digest_is_named_are_taken(tmp_path):
-    better = f"tiny-1.0-cp311-cp311-manylinux_2_36_x86_64.whl"
+    better = "tiny-1.0-cp311-cp311-manylinux_2_36_x86_64.whl"
     lock = _lock(_tiny(_wheel(), _wheel(better, hashes=f'sha256 = "{OTHER}"')), _tiny().replace("tiny", "free"))
     assert [one.file for one in _select(lock, tmp_path)][1] == better
     assert [one.file for one in _select(lock, tmp_path, hashes={"tiny": frozenset({SHA})})][1] == PURE
