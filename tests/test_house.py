@@ -15,10 +15,13 @@ DOORS = {
     "click": ["cli/"],
     "cryptography": ["bundle/seal.py"],
     "docker": ["containers/docker.py"],
+    "installer": ["containers/venv.py"],
     "jsonschema": ["workflow/shape.py"],
     "networkx": ["plan/graph.py"],
+    "packaging": ["containers/pylock.py"],
     "polars": ["results/"],
     "tomli_w": ["workflow/draft.py"],
+    "uv": ["containers/resolver.py"],
     "vl_convert": ["results/figures.py"],
 }
 LIMIT = 400

@@ -5,25 +5,19 @@ A piece gets its name when all its bytes are there and were hashed; whoever find
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-import time
-import urllib.error
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sciflow.containers import cache, registry
+from sciflow.containers import cache, receive, registry
 from sciflow.errors import SurroundingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-PIECE = 1 << 20
-TRIES, PAUSE_S = 4, 0.5
-PARTIAL, RANGE_REFUSED, TOO_MANY, BROKEN = 206, 416, 429, 500  # RFC 9110 §15, RFC 6585 §4
 MAX_DOCUMENT = 4 << 20
 MAX_LAYERS = 500  # overlayfs ends at 500, and Docker at 127
 
@@ -131,73 +125,26 @@ def pull(conversation: registry.Conversation, piece: Piece, what: str, *, progre
     if found:
         return found
     progress(f"pulling {what} of {conversation.name}")
+    wanted = receive.Wanted(
+        what=f"{what} of `{conversation.name}`",
+        sender="the registry",
+        size=piece.size,
+        fixed=True,
+        silence_s=registry.TIMEOUT_S,
+    )
     with cache.workshop() as workshop:
         part = workshop / "part"
-        digest = _received(conversation, piece, what, part, progress)
+        digest = "sha256:" + receive.receive(
+            partial(conversation.ask, f"blobs/{piece.digest}"),
+            part,
+            wanted,
+            refused=lambda error: registry.fault(conversation.name, error, f"the piece {piece.digest}"),
+            progress=progress,
+        )
         if digest != piece.digest:
             raise SurroundingsError(
-                f"the registry answered {what} of `{conversation.name}`, {piece.digest}, with content of {digest}",
+                f"the registry answered {wanted.what}, {piece.digest}, with content of {digest}",
                 hint="do not trust it; ask its keeper",
             )
         cache.settle(part, cache.place(digest))
     return cache.place(piece.digest)
-
-
-def _received(
-    conversation: registry.Conversation, piece: Piece, what: str, part: Path, progress: Callable[[str], None]
-) -> str:
-    """Write a piece into a file, in several goes if need be; return the digest of what came."""
-    sha, done, fault = hashlib.sha256(), 0, None
-    with part.open("wb") as out:
-        for attempt in range(TRIES):
-            if attempt:
-                progress(f"{what} of {conversation.name}: {fault}; asking again for the rest")
-                time.sleep(PAUSE_S * attempt)
-            try:
-                for at, data in _sent(conversation, piece, done):
-                    if at != done:  # the registry begins again
-                        out.seek(at)
-                        out.truncate()
-                        sha, done = hashlib.sha256(), at
-                    done += len(data)
-                    if done > piece.size:
-                        raise SurroundingsError(
-                            f"the registry sends more than the {piece.size} bytes of {what} of `{conversation.name}`",
-                            hint="do not trust it; ask its keeper",
-                        )
-                    sha.update(data)
-                    out.write(data)
-            except _LostError as lost:
-                fault = lost
-                continue
-            if done == piece.size:
-                return f"sha256:{sha.hexdigest()}"
-            fault = _LostError(f"it was cut off after {done} of {piece.size} bytes")
-    raise SurroundingsError(
-        f"{what} of `{conversation.name}` did not come whole in {TRIES} goes: {fault}",
-        hint="check the network, and try again: the pieces that came stay in the cache",
-    )
-
-
-class _LostError(Exception):
-    """The connection broke, and may well hold the next time."""
-
-
-def _sent(conversation: registry.Conversation, piece: Piece, start: int) -> Iterator[tuple[int, bytes]]:
-    """Yield (offset, bytes) of a piece, from `start` if the registry can, else from 0."""
-    headers = {"Range": f"bytes={start}-"} if start else {}
-    try:
-        with conversation.ask(f"blobs/{piece.digest}", headers) as answer:
-            at = start if start and answer.status == PARTIAL else 0
-            while data := answer.read(PIECE):
-                yield at, data
-                at += len(data)
-    except urllib.error.HTTPError as error:
-        if error.code not in {RANGE_REFUSED, TOO_MANY} and error.code < BROKEN:
-            raise registry.fault(conversation.name, error, f"the piece {piece.digest}") from error
-        raise _LostError(f"it answered with HTTP status {error.code}") from error
-    except registry.Lost as error:
-        why = getattr(error, "reason", None) or error
-        if isinstance(why, TimeoutError):
-            why = f"it sent nothing for {registry.TIMEOUT_S} s"
-        raise _LostError(str(why)) from error

@@ -12,7 +12,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sciflow.containers import cache, inflate, layers, members, reference
+from sciflow.containers import cache, inflate, layers, members, receive, reference
 from sciflow.containers.layers import Piece
 from sciflow.errors import SurroundingsError
 from sciflow.runner import names
@@ -119,7 +119,7 @@ def _kept(parcel: _Parcel, name: str, workshop: Path, digest: str = "") -> Piece
     sha, part, left = hashlib.sha256(), workshop / "piece", size
     with parcel.tar.open("rb") as stream, part.open("wb") as out:
         stream.seek(offset)
-        while left and (data := stream.read(min(left, layers.PIECE))):
+        while left and (data := stream.read(min(left, receive.PIECE))):
             left -= len(data)
             sha.update(data)
             out.write(data)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from sciflow.containers import cache, layers, reference, registry
+from sciflow.containers import cache, layers, receive, reference, registry
 from sciflow.errors import SurroundingsError
 from tests.containers import layering, serving
 
@@ -16,7 +16,7 @@ BLOB = f"a/b/blobs/{PIECE.digest}"
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch):
-    monkeypatch.setattr(layers, "PAUSE_S", 0.01)
+    monkeypatch.setattr(receive, "PAUSE_S", 0.01)
 
 
 @pytest.fixture
