@@ -17,6 +17,7 @@ from sciflow.runner import box, names
 
 if TYPE_CHECKING:
     from sciflow.bundle.folder import Bundle
+    from sciflow.containers.image import PinnedImage
 
 Say = Callable[[str], None]
 PIECE_BYTES = 1 << 20
@@ -29,7 +30,10 @@ def silent(_: str) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Carried:
-    """One thing that a bundle carries: its digest (`sha256:<hex>`), size in bytes, who needs it, whether it is new."""
+    """One thing that a bundle carries: its digest (`sha256:<hex>`), size in bytes, who needs it, whether it is new.
+
+    No engine needs the pieces that an image can be built again from.
+    """
 
     digest: str
     size: int
@@ -86,6 +90,7 @@ def carry(path: Path, *, engine: str | None = None, say: Say = silent) -> tuple[
     from sciflow.bundle import folder
 
     bundle = folder.read(path)
+    image = _pinned(bundle)
     boxes = [entry for entry in bundle.plan["boxes"] if engine in (None, entry["engine"])]
     if not boxes:
         known = ", ".join(entry["engine"] for entry in bundle.plan["boxes"])
@@ -102,6 +107,8 @@ def carry(path: Path, *, engine: str | None = None, say: Say = silent) -> tuple[
             missing[digest], reason = engines, reason or error  # one image: what cannot be made once is not tried again
     if reason:
         raise _lacking(bundle, missing, reason) from reason
+    if image and engine is None:
+        found += _parts(bundle, image, say)
     return tuple(found)
 
 
@@ -128,19 +135,13 @@ def wrap(path: Path, target: Path, *, say: Say = silent) -> Path:
             if sif.is_one(Path(source)):
                 shutil.copyfile(source, part)
             else:
-                sif.wrap(Path(source), part, architecture=_architecture(bundle))
+                image = _pinned(bundle)
+                sif.wrap(Path(source), part, architecture=image.platform.split("/")[1] if image else "")
             part.chmod(0o755)
             part.replace(target)
     except OSError as error:
         raise SurroundingsError(f"`{target}` cannot be written: {error.strerror}") from error
     return target
-
-
-def _architecture(bundle: Bundle) -> str:
-    from sciflow.plan import lockfile
-
-    pinned = lockfile.read(bundle.path / names.LOCK)
-    return pinned.image.platform.split("/")[1] if pinned and pinned.image else ""
 
 
 def _digests(entry: dict[str, Any]) -> list[str]:
@@ -150,18 +151,53 @@ def _digests(entry: dict[str, Any]) -> list[str]:
 def _made(bundle: Bundle, wanted: str, say: Say) -> None:
     """Have an image fetched or built again, as the lock pins it. Raises SurroundingsError."""
     from sciflow import containers
+    from sciflow.containers import cache
+
+    image = _pinned(bundle)
+    if image is None:
+        return
+    for digest in containers.parts(image):
+        carried = _place(bundle, digest)
+        if carried.is_file() and cache.held(digest) is None:
+            with cache.workshop() as workshop:
+                cache.keep(Path(shutil.copyfile(carried, workshop / "part")))
+    containers.fetch(image, engine=wanted, folder=bundle.path / names.IMAGE_FILES, progress=say)
+
+
+def _pinned(bundle: Bundle) -> PinnedImage | None:
     from sciflow.plan import lockfile
 
-    pinned = lockfile.read(bundle.path / names.LOCK)
-    if pinned and pinned.image:
-        containers.fetch(pinned.image, engine=wanted, folder=bundle.path / names.IMAGE_FILES, progress=say)
+    found = lockfile.read(bundle.path / names.LOCK)
+    return found.image if found else None
+
+
+def _place(bundle: Bundle, digest: str) -> Path:
+    return bundle.path / names.CARRIED / "sha256" / digest.removeprefix("sha256:")
+
+
+def _parts(bundle: Bundle, image: PinnedImage, say: Say) -> list[Carried]:
+    """Carry what the image can be built again from, too: then another engine's form of it needs no network either."""
+    from sciflow import containers
+
+    found = []
+    for digest, what in containers.parts(image).items():
+        place = _place(bundle, digest)
+        new = not (place.is_file() and names.digest_file(place)[0] == place.name)
+        if new:
+            source = containers.part(image, digest, folder=bundle.path / names.IMAGE_FILES, progress=say)
+            if source is None:
+                raise SurroundingsError(f"`{bundle.path}` lacks {what} ({digest})", hint="compile it anew with --fat")
+            say(f"carrying {what}")
+            _copy(source, place, bundle.path / names.RUNS)
+        found.append(Carried(digest=digest, size=place.stat().st_size, engines=(), new=new))
+    return found
 
 
 def _carried(bundle: Bundle, digest: str, engines: list[str], say: Say, *, make: bool) -> Carried:
     """Put content into `carried/`, unless it is there and unspoilt. Raises SurroundingsError if it cannot be had."""
     from sciflow.containers import cache
 
-    place = bundle.path / names.CARRIED / "sha256" / digest.removeprefix("sha256:")
+    place = _place(bundle, digest)
     if place.is_file() and names.digest_file(place)[0] == place.name:
         return Carried(digest=digest, size=place.stat().st_size, engines=tuple(engines), new=False)
     source = cache.held(digest)

@@ -6,6 +6,7 @@ source becomes the same noun, and each engine writes its words for that noun or 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sciflow.containers import (
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sciflow.containers.box import Box, Engine, Probe
+    from sciflow.containers.image import Wheel
     from sciflow.containers.source import Source
+    from sciflow.containers.wheels import Resolved
 
 __all__ = [
     "ENGINES",
@@ -83,7 +86,12 @@ def recipes(image: PinnedImage | None) -> Mapping[str, str]:
     """Return the texts that tell how the image came to be, by their path in the bundle. Pure."""
     if image is None or _as_it_is(image):
         return {}
-    return _source(image.source).recipe(image)
+    found = dict(_source(image.source).recipe(image))
+    if image.wheels:
+        from sciflow.containers import wheels  # noqa: PLC0415 - as in `build`
+
+        found["container/requirements.txt"] = wheels.text(image.wheels)
+    return found
 
 
 def probes() -> list[tuple[str, Probe]]:
@@ -96,8 +104,19 @@ def fits(image: spec.Image, pinned: PinnedImage, *, folder: Path | None = None) 
 
     With the workflow's `folder`, what of it the image is made of is also compared by its bytes; without, by name alone.
     """
-    over = image.environment == pinned.environment and image.labels == pinned.labels
-    return over and _based(image, pinned, folder)
+    return _laid(image, pinned, folder) and _based(image, pinned, folder)
+
+
+def _laid(image: spec.Image, pinned: PinnedImage, folder: Path | None) -> bool:
+    """Say whether a pin has over its base what the workflow asks for."""
+    asked = (image.python, image.environment, image.labels)
+    if asked != (pinned.python, pinned.environment, pinned.labels):
+        return False
+    if folder is None or not image.python:
+        return True
+    from sciflow.containers import wheels  # noqa: PLC0415 - as in `build`
+
+    return set(wheels.files(image.python, folder)) <= set(pinned.files)
 
 
 def _based(image: spec.Image, pinned: PinnedImage, folder: Path | None) -> bool:
@@ -144,25 +163,47 @@ def resolve(
     if image.source == "file" and not image.extended:
         return imagefile.resolve(image.reference, folder=folder, platform=platform)
     kept = old if old and not {IMAGE, ALL} & update and _based(image, old, folder) else None
+    same = kept is not None and not update and _laid(image, kept, folder)
     local = image.source == "file" or (image.source == "from" and reference.archived(image.reference))
-    if offline and not local and kept is None:
+    if offline and not ((local and not image.python) or (kept and same)):
         raise SurroundingsError(
             f"the image `{image.reference}` is not pinned yet, and that needs the network",
             hint="compile once without `--offline`; after that the lock is enough",
         )
-    return _made(image, kept, folder, platform, progress)
+    held = old.wheels if old and image.python == old.python else ()
+    return _made(image, kept, folder, platform, progress, held=held, update=update, same=same)
 
 
 def _made(
-    image: spec.Image, pinned: PinnedImage | None, folder: Path, platform: str, progress: Callable[[str], None]
+    image: spec.Image,
+    pinned: PinnedImage | None,
+    folder: Path,
+    platform: str,
+    progress: Callable[[str], None],
+    *,
+    held: tuple[Wheel, ...] = (),
+    update: frozenset[str] = frozenset(),
+    same: bool = True,
 ) -> PinnedImage:
-    """Lay the base, or take the one that is kept, and build the image on it."""
+    """Lay the base, or take the one that is kept, and what goes over it, and build the image; `same`: as is pinned."""
     archive.version()  # where it cannot be packed nothing is pulled either
     with cache.workshop() as workshop:
         request = Request(
             image=image, pinned=pinned, folder=folder, workshop=workshop, platform=platform, progress=progress
         )
-        return build.build(request, build.kept(pinned) or _source(image.source).lay(request))
+        base = build.kept(pinned) or _source(image.source).lay(request)
+        base = replace(build.keep(request, base), files=_source(image.source).files(image, folder))
+        whole, chosen = build.over(request, base, _chosen(pinned) if same else None, held=held, update=update)
+        return build.build(request, base, chosen, whole)
+
+
+def _chosen(pinned: PinnedImage | None) -> Resolved | None:
+    """Return the wheels that a pinned image has."""
+    if pinned is None or not pinned.python:
+        return None
+    from sciflow.containers.wheels import Resolved  # noqa: PLC0415 - as in `build`
+
+    return Resolved(wheels=pinned.wheels, files=pinned.files, tools=pinned.tools)
 
 
 def fetch(image: PinnedImage, *, engine: str, folder: Path, progress: Callable[[str], None]) -> Path | None:
@@ -191,6 +232,23 @@ def fetch(image: PinnedImage, *, engine: str, folder: Path, progress: Callable[[
     if found is None:
         raise build.difference(image, now)
     return found
+
+
+def parts(image: PinnedImage) -> Mapping[str, str]:
+    """Return what an image can be built again from where there is no network: what each is, by its digest."""
+    found = {f"sha256:{wheel.sha256}": f"the wheel {wheel.file}" for wheel in image.wheels}
+    closure = image.digest("closure")
+    return {**found, **({closure: f"the closure of {image.reference}"} if closure else {})}
+
+
+def part(image: PinnedImage, digest: str, *, folder: Path, progress: Callable[[str], None]) -> Path | None:
+    """Have one of an image's parts in the cache, fetched if need be, and return it; nothing if it cannot be had."""
+    wanted = [wheel for wheel in image.wheels if f"sha256:{wheel.sha256}" == digest]
+    if wanted:
+        from sciflow.containers import wheels  # noqa: PLC0415 - as in `build`
+
+        wheels.gather(wanted, folder, progress)
+    return cache.held(digest)
 
 
 def check(image: PinnedImage, *, folder: Path, progress: Callable[[str], None]) -> alike.Likeness:
@@ -226,7 +284,8 @@ def _tree(image: PinnedImage, folder: Path, workshop: Path, progress: Callable[[
         platform=image.platform,
         progress=progress,
     )
-    return build.tree(request, _source(image.source).lay(request))[0]
+    whole, _ = build.over(request, _source(image.source).lay(request), _chosen(image))
+    return build.tree(request, whole)[0]
 
 
 def _asked(image: PinnedImage) -> spec.Image:
@@ -234,7 +293,9 @@ def _asked(image: PinnedImage) -> spec.Image:
     return spec.Image(
         source=image.source,
         reference=image.reference,
-        packages=image.asked,
+        packages=image.asked if image.source == "debian" else (),
+        files=image.asked if image.source == "nix" else (),
+        python=image.python,
         environment=image.environment,
         labels=image.labels,
     )

@@ -14,14 +14,46 @@ from sciflow.containers.source import Base
 from sciflow.errors import SurroundingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from sciflow.containers.image import Pairs
+    from sciflow.containers.image import Pairs, Wheel
     from sciflow.containers.source import Request
+    from sciflow.containers.wheels import Resolved
 
 BASE = "base"
 RUNNING = {"definition", "dockerfile"}
 """The sources that run commands, whose outcome nobody can promise."""
+
+
+def over(
+    request: Request,
+    base: Base,
+    chosen: Resolved | None = None,
+    *,
+    held: Sequence[Wheel] = (),
+    update: frozenset[str] = frozenset(),
+) -> tuple[Base, Resolved | None]:
+    """Lay the wheels over a base that the image asks for; return it with one layer more, and the wheels.
+
+    They are those that were `chosen`, or are chosen now for the base's own Python: of what is `held` the versions stay
+    but for those in `update`. Raises SurroundingsError, WorkflowError.
+    """
+    python = request.image.python
+    if not python:
+        return base, None
+    # Only an image with wheels has a use for them: they bring readers of wheels and versions along.
+    from sciflow.containers import target, venv, wheels  # noqa: PLC0415
+
+    root = unpack.tree(base.layers)
+    found = target.find(root, base.layers, dict(base.environment), platform=request.platform)
+    if chosen is None:
+        chosen = wheels.resolve(python, request.folder, found, held=held, update=update, progress=request.progress)
+    paths = wheels.gather(chosen.wheels, request.folder, request.progress)
+    request.progress(f"laying {len(paths)} wheels over {request.image.reference}")
+    layer = request.workshop / "wheels.tar"
+    venv.write(list(zip(chosen.wheels, paths, strict=True)), found, layer)
+    return replace(base, layers=(*base.layers, layer), environment=venv.environment(base.environment)), chosen
 
 
 def tree(request: Request, base: Base) -> tuple[Path, Pairs]:
@@ -34,15 +66,24 @@ def tree(request: Request, base: Base) -> tuple[Path, Pairs]:
     return tar, environment
 
 
-def build(request: Request, base: Base) -> PinnedImage:
-    """Make the image's files in the cache, and pin them. Raises SurroundingsError."""
-    image, digests = request.image, dict(base.digests)
-    tools = dict(base.tools) | {"squashfs-tools": archive.version()}
-    if image.extended and image.source != "from" and BASE not in digests:
-        (layer,) = base.layers
-        digests[BASE] = cache.keep(layer)
-        base = replace(base, layers=(cache.place(digests[BASE]),))
-    tar, environment = tree(request, base)
+def keep(request: Request, base: Base) -> Base:
+    """Keep the tree of a base that more is laid over, where no registry gives it again layer by layer."""
+    image = request.image
+    if not image.extended or image.source == "from" or BASE in base.digests:
+        return base
+    (layer,) = base.layers
+    digest = cache.keep(layer)
+    return replace(base, layers=(cache.place(digest),), digests={**base.digests, BASE: digest})
+
+
+def build(request: Request, base: Base, chosen: Resolved | None, whole: Base) -> PinnedImage:
+    """Make the files of a `whole` image in the cache, and pin them with the `base` and the wheels it is made of.
+
+    Raises SurroundingsError.
+    """
+    image = request.image
+    tools = dict(base.tools) | dict(chosen.tools if chosen else ()) | {"squashfs-tools": archive.version()}
+    tar, environment = tree(request, whole)
     request.progress(f"packing {image.reference} for Apptainer and Docker")
     made, size = archive.pack(
         tar,
@@ -56,10 +97,12 @@ def build(request: Request, base: Base) -> PinnedImage:
         source=image.source,
         reference=image.reference,
         platform=request.platform,
-        digests=tuple(sorted({**digests, **made}.items())),
-        asked=tuple(sorted(set(image.packages))),
+        digests=tuple(sorted({**base.digests, **made}.items())),
+        asked=tuple(sorted({*image.packages, *image.files})),
         packages=base.packages,
-        files=base.files,
+        python=image.python,
+        wheels=chosen.wheels if chosen else (),
+        files=tuple(sorted({*base.files, *(chosen.files if chosen else ())})),
         paths=base.paths,
         given=base.environment,
         folder=base.folder,
@@ -82,7 +125,6 @@ def kept(pinned: PinnedImage | None) -> Base | None:
         folder=pinned.folder,
         digests={name: digest for name, digest in pinned.digests if name not in made},
         packages=pinned.packages,
-        files=pinned.files,
         paths=pinned.paths,
         tools=pinned.tools,
     )

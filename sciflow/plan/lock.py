@@ -212,7 +212,7 @@ def _fetched(entry: Input, progress: Callable[[str], None]) -> LockedInput:
 
     digest, path = download.fetch(entry.url, sha256=entry.sha256, what=f"the input `{entry.name}`", progress=progress)
     file = LockedFile(path=entry.path, sha256=digest.removeprefix("sha256:"), size=path.stat().st_size)
-    return LockedInput(name=entry.name, path=entry.path, url=download.public(entry.url), files=(file,))
+    return LockedInput(name=entry.name, path=entry.path, url=download.bare(entry.url), files=(file,))
 
 
 def gather(lock: Lock, *, offline: bool, progress: Callable[[str], None]) -> None:

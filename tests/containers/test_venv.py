@@ -43,7 +43,7 @@ def test_the_environment_stands_on_the_image_s_python(tmp_path):
 
 
 def test_folders_above_it_are_left_to_the_image(tmp_path):
-    assert list(_listed(_write(tmp_path)))[0] == HERE
+    assert next(iter(_listed(_write(tmp_path)))) == HERE
 
 
 def test_the_programs_of_wheels_are_found_first():
