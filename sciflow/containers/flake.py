@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from collections import deque
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, cast
 from urllib.parse import quote
 
 from sciflow.containers.closure import STORE
 from sciflow.errors import SurroundingsError
+from sciflow.runner import step
 from sciflow.runner.tree import shown
 
 if TYPE_CHECKING:
@@ -78,7 +80,10 @@ def build(flake: Flake, workshop: Path, progress: Callable[[str], None]) -> Path
     target = workshop / "binary cache"
     target.mkdir()
     to = f"file://{quote(str(target))}?compression=none"
+    progress("nix: writing the closure")
     _run([*NIX, "copy", *store.words, "--no-check-sigs", "--to", to, *paths], flake, store, lambda _: None)
+    if store.root:
+        step.clear(store.root)  # it may be large, and what is made of it next needs as much again
     return target
 
 
@@ -138,7 +143,7 @@ def _run(words: Sequence[str], flake: Flake, store: _Store, progress: Callable[[
                 if doing:
                     progress(f"nix: {'building' if doing[1] == 'building' else 'fetching'} {doing[2]}")
         except BaseException:
-            process.kill()
+            process.terminate()  # not killed: it ends its builders
             raise
     if process.returncode:
         raise refused(list(last), flake, root=store.root)
@@ -147,10 +152,10 @@ def _run(words: Sequence[str], flake: Flake, store: _Store, progress: Callable[[
 
 def refused(lines: list[str], flake: Flake, *, root: str = "") -> SurroundingsError:  # noqa: PLR0911  a sentence a fault
     """Turn what nix said into one fault and its fix."""
-    lines = [_ours(line, flake.folder, root) for line in lines]
+    lines = [_ours(line, flake, root) for line in lines]
     said, name = "\n".join(lines), f"the flake `{flake.reference}`"
     fault = _last(lines)
-    command = f"nix flake lock path:{flake.reference.rpartition('#')[0]}"
+    command = shlex.join(["nix", "flake", "lock", f"path:{flake.reference.rpartition('#')[0]}"])
     if re.search(r"kernel namespaces|cannot (?:create|set up).*namespace|unshar", said):
         return SurroundingsError(
             f"{name} cannot be built by this user: nix needs namespaces, and the kernel gives none",
@@ -206,14 +211,16 @@ def _place(lines: list[str]) -> str:
     return f"{shown(found[-1])}: " if found else ""
 
 
-def _ours(line: str, folder: Path, root: str) -> str:
+def _ours(line: str, flake: Flake, root: str) -> str:
     """Name the flake's files as they are named beside the workflow: nix reads a copy of them, in its store."""
+    place = PurePosixPath(flake.reference.rpartition("#")[0]).as_posix()
+    here = "" if place == "." else f"{place}/"
 
     def mine(found: re.Match[str]) -> str:
         try:
-            same = Path(f"{root}{found[1]}/flake.nix").read_bytes() == (folder / "flake.nix").read_bytes()
+            same = Path(f"{root}{found[1]}/flake.nix").read_bytes() == (flake.folder / "flake.nix").read_bytes()
         except OSError:
             same = False
-        return "" if same else found[0]
+        return here if same else found[0]
 
     return _SOURCE.sub(mine, line)

@@ -116,7 +116,9 @@ def lay(request: Request) -> Base:
         folder=copy, attribute=request.image.reference.rpartition("#")[2], reference=request.image.reference
     )
     tar = request.workshop / "closure.tar"
-    paths = closure.pack(flake.build(meant, request.workshop, request.progress), tar)
+    binary = flake.build(meant, request.workshop, request.progress)
+    paths = closure.pack(binary, tar)
+    shutil.rmtree(binary)
     if digest and f"sha256:{names.digest_file(tar)[0]}" != digest:
         raise difference(pinned.paths if pinned else (), listed(paths))
     kept = cache.keep(tar)
