@@ -1,15 +1,17 @@
 """A flake's files in a folder -> its closure as a binary cache, made by nix; or why nix cannot, in one sentence.
 
-Where this machine has a store that this user may build in, that one serves. Elsewhere a store in the workshop does, for
-which nix needs neither root nor a daemon nor `/nix`, but namespaces.
+Where this machine has a store that this user may build in, that one serves. Elsewhere a store in a folder does, his own
+or one in the workshop: nix needs neither root nor a daemon nor `/nix` for it, but namespaces.
 """
 
 from __future__ import annotations
 
+import grp
 import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 from collections import deque
 from dataclasses import dataclass
@@ -57,10 +59,14 @@ class Flake:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Store:
-    """The store that is used: the words that choose it, and the folder below which its `/nix/store` lies."""
+    """The store that is used: the words that choose it, and the folder below which its `/nix/store` lies.
+
+    A `passing` one goes away with the workshop.
+    """
 
     words: tuple[str, ...] = ()
     root: str = ""
+    passing: bool = False
 
 
 def build(flake: Flake, workshop: Path, progress: Callable[[str], None]) -> Path:
@@ -82,7 +88,7 @@ def build(flake: Flake, workshop: Path, progress: Callable[[str], None]) -> Path
     to = f"file://{quote(str(target))}?compression=none"
     progress("nix: writing the closure")
     _run([*NIX, "copy", *store.words, "--no-check-sigs", "--to", to, *paths], flake, store, lambda _: None)
-    if store.root:
+    if store.passing:
         step.clear(store.root)  # it may be large, and what is made of it next needs as much again
     return target
 
@@ -100,22 +106,40 @@ def version() -> str:
 
 
 def _store(workshop: Path) -> _Store:
-    """Choose the store: nix's own choice where that works, as it makes it itself; else one in the workshop."""
-    chosen = subprocess.run(
-        [*NIX, "config", "show", "store"], capture_output=True, text=True, errors="replace", check=False
-    ).stdout.strip()
-    private = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "nix/root"
-    if chosen not in {"", "auto"} or usable(STATE, private=private):
+    """Choose the store: this machine's, or what settings name; else one that the user has; else a passing one."""
+    said = subprocess.run(
+        [*NIX, "config", "show"], capture_output=True, text=True, errors="replace", check=False
+    ).stdout
+    settings = {name: value.strip() for name, _, value in (line.partition(" = ") for line in said.splitlines())}
+    if settings.get("store", "auto") != "auto" or works(STATE, group=settings.get("build-users-group", "")):
         return _Store()
-    root = workshop / "store"
-    return _Store(words=("--store", f"local?root={quote(str(root))}", *ALONE), root=str(root))
+    private = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "nix/root"
+    root = private if private.is_dir() else workshop / "store"
+    words = ("--store", f"local?root={quote(str(root))}", *ALONE)
+    return _Store(words=words, root=str(root), passing=root != private)
 
 
-def usable(state: Path, *, private: Path) -> bool:
-    """Say whether nix has a store for this user: of his own, of a daemon, or `private`, where there is no other."""
-    if os.access(state, os.R_OK | os.W_OK) or (state / "daemon-socket/socket").exists():
-        return True
-    return not state.exists() and os.geteuid() != 0 and private.is_dir()
+def works(state: Path, *, group: str = "") -> bool:
+    """Say whether a store's state is this user's to change, or has a daemon that does it for him.
+
+    Root builds as members of a `group`: where there are none, the store is one that a stray command of root's has left.
+    """
+    if os.access(state, os.R_OK | os.W_OK):
+        try:
+            return os.geteuid() != 0 or not group or bool(grp.getgrnam(group).gr_mem)
+        except KeyError:
+            return False
+    return listens(state / "daemon-socket/socket")
+
+
+def listens(place: Path) -> bool:
+    """Say whether somebody listens at a socket: a daemon that died leaves it behind."""
+    with socket.socket(socket.AF_UNIX) as daemon:
+        try:
+            daemon.connect(str(place))
+        except OSError:
+            return False
+    return True
 
 
 def _run(words: Sequence[str], flake: Flake, store: _Store, progress: Callable[[str], None]) -> str:
@@ -183,9 +207,10 @@ def refused(lines: list[str], flake: Flake, *, root: str = "") -> SurroundingsEr
         return _unbuilt(lines, failed[1], name)
     if re.search(r"unable to download|Could not resolve|Couldn't connect|[Ff]ailed to connect", said):
         return SurroundingsError(f"{name} needs something that cannot be fetched: {fault}", hint="check the network")
-    return SurroundingsError(
-        f"{name} does not evaluate: {_place(lines)}{fault}", hint="mend it there; nothing of it was built"
-    )
+    hint = "mend it there; nothing of it was built"
+    if re.search(r"path '[^']*' does not exist", fault):
+        hint = "if it is beside the flake, add it to `image.files`: nix sees the flake's own files and nothing else"
+    return SurroundingsError(f"{name} does not evaluate: {_place(lines)}{fault}", hint=hint)
 
 
 def _unbuilt(lines: list[str], package: str, name: str) -> SurroundingsError:

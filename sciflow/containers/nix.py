@@ -110,7 +110,7 @@ def lay(request: Request) -> Base:
     found = files(request.image, request.folder)
     if pinned:
         _hold_files(found, pinned.files, request)
-    copy = _copied(found, request)
+    copy = copied(found, request)
     request.progress(f"building the flake {request.image.reference} (the first time may take long)")
     meant = flake.Flake(
         folder=copy, attribute=request.image.reference.rpartition("#")[2], reference=request.image.reference
@@ -150,7 +150,7 @@ def listed(paths: Sequence[StorePath]) -> tuple[LockedFile, ...]:
     )
 
 
-def _copied(found: Sequence[LockedFile], request: Request) -> Path:
+def copied(found: Sequence[LockedFile], request: Request) -> Path:
     """Copy the flake's files, and nothing else, into the workshop, with modes and times that nobody's habits decide."""
     copy = request.workshop / "flake"
     place = _place(request.image)

@@ -1,5 +1,6 @@
 import os
 import shutil
+import socket
 import subprocess
 
 import pytest
@@ -70,6 +71,13 @@ def test_what_nix_says_becomes_one_fault(tmp_path, lines, wanted):
     assert wanted in refused(tmp_path, *lines)
 
 
+def test_a_place_in_somebody_else_s_flake_stays_as_nix_names_it(tmp_path):
+    place = "/nix/store/" + "b" * 32 + "-source/flake.nix:1:2"
+    said = refused(tmp_path, "error:", f"   at {place}:", "   error: too late")
+    assert "does not evaluate: too late" in said
+    assert place in refused(tmp_path, f"error: too late in {place}")
+
+
 @pytest.mark.parametrize(
     ("last", "why"),
     [
@@ -94,11 +102,25 @@ def test_a_flake_with_a_lock_that_cannot_fetch_is_told_of_the_network(tmp_path):
     assert "cannot be fetched: Could not resolve host: example" in said
 
 
-def test_nix_s_own_choice_is_a_store_that_one_may_write_to_or_a_daemon_s(tmp_path):
-    state, private = tmp_path / "state", tmp_path / "private"
-    assert not flake.usable(state, private=private)
-    state.mkdir()
-    assert flake.usable(state, private=private)
+def test_a_store_that_one_may_write_to_works(tmp_path):
+    assert flake.works(tmp_path)
+    assert not flake.works(tmp_path / "gone")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root builds as other users")
+@pytest.mark.parametrize("group", ["no-such-group", "nogroup"])
+def test_a_store_of_root_s_without_anybody_to_build_as_does_not_work(tmp_path, group):
+    assert not flake.works(tmp_path, group=group)
+
+
+def test_a_daemon_that_died_does_not_count(tmp_path):
+    place = tmp_path / "socket"
+    assert not flake.listens(place)
+    with socket.socket(socket.AF_UNIX) as daemon:
+        daemon.bind(str(place))
+        daemon.listen()
+        assert flake.listens(place)
+    assert not flake.listens(place)
 
 
 def test_without_nix_one_is_told_what_to_do(monkeypatch, tmp_path):
@@ -122,6 +144,19 @@ def test_the_closure_is_written_as_a_binary_cache(study, tmp_path):
 
 
 @pytest.mark.live("nix")
+def test_a_store_that_the_user_has_is_used_and_kept(study, tmp_path, monkeypatch):
+    private = tmp_path / "data, mine/nix/root"
+    private.mkdir(parents=True)
+    monkeypatch.setenv("XDG_DATA_HOME", str(private.parents[1]))
+    change(study, "./build.sh", "./gone.sh")
+    assert "env/flake.nix:14:11" in fault(study, tmp_path)
+    change(study, "./gone.sh", "./build.sh")
+    shutil.rmtree(tmp_path / "the work, shop")
+    build(study, tmp_path)
+    assert list(private.glob("nix/store/*-env/bin/sh"))
+
+
+@pytest.mark.live("nix")
 def test_an_attribute_that_is_not_there_is_named(study, tmp_path):
     assert "the flake `env#nope` has no `nope` for this machine" in fault(study, tmp_path, "nope")
 
@@ -138,6 +173,7 @@ def test_a_file_that_is_not_there_is_named_as_beside_the_flake(study, tmp_path):
     said = fault(study, tmp_path)
     assert "path 'env/gone.sh' does not exist" in said
     assert "does not evaluate: env/flake.nix:14:11: path" in said
+    assert "add it to `image.files`" in said
 
 
 @pytest.mark.live("nix")

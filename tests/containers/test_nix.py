@@ -82,6 +82,10 @@ def test_patterns_say_what_else_belongs_to_a_flake(folder):
     assert listed(image("env#x", "*.txt"), folder) == ["env/flake.lock", "env/flake.nix", "env/note.txt"]
 
 
+def test_a_folder_that_a_pattern_finds_is_passed_over(folder):
+    assert listed(image("env#x", "*"), folder) == ["env/flake.lock", "env/flake.nix", "env/note.txt"]
+
+
 def test_a_pattern_may_mean_all_below_a_folder(folder):
     assert "env/parts/tools.nix" in listed(image("env#x", "parts/**"), folder)
 
@@ -309,6 +313,15 @@ def test_a_flake_s_file_that_changed_since_it_was_locked_is_named(study, tmp_pat
     (study / "env/build.sh").write_text("exit 1")
     with pytest.raises(SurroundingsError, match=r"not the one that was locked: env/build\.sh"):
         nix.lay(request(study, tmp_path / "w", pinned=pin))
+
+
+@pytest.mark.live("nix")
+def test_a_file_that_changes_while_it_is_copied_is_told(study, tmp_path):
+    asked = request(study, tmp_path / "w")
+    found = nix.files(asked.image, study)
+    (study / "env/build.sh").write_text("exit 1")
+    with pytest.raises(SurroundingsError, match=r"`env/build\.sh` changed while it was read"):
+        nix.copied(found, asked)
 
 
 @pytest.mark.live("nix")
