@@ -167,7 +167,9 @@ def _run(words: Sequence[str], flake: Flake, store: _Store, progress: Callable[[
                 if doing:
                     progress(f"nix: {'building' if doing[1] == 'building' else 'fetching'} {doing[2]}")
         except BaseException:
-            process.terminate()  # not killed: it ends its builders
+            # Asked to end, it was seen to wait for its builder; killed, it takes that along (prctl(2), PR_SET_PDEATHSIG).
+            process.kill()
+            process.wait()
             raise
     if process.returncode:
         raise refused(list(last), flake, root=store.root)
