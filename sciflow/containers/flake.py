@@ -167,7 +167,7 @@ def _run(words: Sequence[str], flake: Flake, store: _Store, progress: Callable[[
                 if doing:
                     progress(f"nix: {'building' if doing[1] == 'building' else 'fetching'} {doing[2]}")
         except BaseException:
-            # Asked to end, it was seen to wait for its builder; killed, it takes that along (prctl(2), PR_SET_PDEATHSIG).
+            # Asked to end, it was seen to wait for its builder; killed, it takes that along (PR_SET_PDEATHSIG).
             process.kill()
             process.wait()
             raise
