@@ -15,6 +15,8 @@ OWN=(slurmctld slurmd slurm-client munge docker-registry docker.io podman skopeo
      cron faketime strace ca-certificates debian-archive-keyring)
 # Apptainer is in sid only, and needs a libc6 that bookworm lacks and trixie has.
 NEWER=(apptainer squashfuse fuse-overlayfs fuse3)
+# bookworm's Nix knows no flakes that today's Nix would read; this one brings neither a daemon nor users of its own.
+NEWER+=(nix-bin)
 
 missing() {  # the packages among "$@" that are not installed
     local name
@@ -25,18 +27,6 @@ missing() {  # the packages among "$@" that are not installed
 
 newer_source() {  # a source and pins for trixie and sid, with the address and key of this machine's own Debian source
     local folder=/etc/apt uris="" key="" file
-    [ -e "$folder/sources.list.d/sciflow-testbed.sources" ] && return
-    for file in "$folder"/sources.list.d/debian.sources "$folder"/sources.list.d/*.sources; do
-        [ -e "$file" ] || continue
-        # The first paragraph of a Debian archive that is not the security one.
-        uris=$(awk '/^URIs:/ && /debian/ && !/security/ {print $2; exit}' "$file")
-        key=$(awk '/^Signed-By:/ && /debian/ {print $2; exit}' "$file")
-        [ -n "$uris" ] && break
-    done
-    if [ -z "$uris" ] && [ -e "$folder/sources.list" ]; then
-        uris=$(awk '$1 == "deb" && !/security/ {for (i = 2; i <= NF; i++) if ($i ~ /:\/\//) {print $i; exit}}' "$folder/sources.list")
-    fi
-    [ -n "$uris" ] || { echo "install.sh: no Debian archive found in $folder/sources.list(.d)" >&2; exit 3; }
     cat >"$folder/preferences.d/sciflow-testbed" <<PINS
 Package: *
 Pin: release n=trixie
@@ -49,7 +39,23 @@ Pin-Priority: 40
 Package: apptainer
 Pin: release n=sid
 Pin-Priority: 600
+
+Package: nix-bin
+Pin: release n=trixie
+Pin-Priority: 600
 PINS
+    [ -e "$folder/sources.list.d/sciflow-testbed.sources" ] && return
+    for file in "$folder"/sources.list.d/debian.sources "$folder"/sources.list.d/*.sources; do
+        [ -e "$file" ] || continue
+        # The first paragraph of a Debian archive that is not the security one.
+        uris=$(awk '/^URIs:/ && /debian/ && !/security/ {print $2; exit}' "$file")
+        key=$(awk '/^Signed-By:/ && /debian/ {print $2; exit}' "$file")
+        [ -n "$uris" ] && break
+    done
+    if [ -z "$uris" ] && [ -e "$folder/sources.list" ]; then
+        uris=$(awk '$1 == "deb" && !/security/ {for (i = 2; i <= NF; i++) if ($i ~ /:\/\//) {print $i; exit}}' "$folder/sources.list")
+    fi
+    [ -n "$uris" ] || { echo "install.sh: no Debian archive found in $folder/sources.list(.d)" >&2; exit 3; }
     cat >"$folder/sources.list.d/sciflow-testbed.sources" <<SOURCE
 Types: deb
 URIs: $uris
@@ -89,4 +95,4 @@ for file in /etc/subuid /etc/subgid; do
     # 65536 ids from a place that nobody's range reaches, where useradd did not choose one.
     grep -q '^sci:' "$file" 2>/dev/null || echo 'sci:1879048192:65536' >>"$file"
 done
-echo "test bed: installed ($(apptainer --version 2>/dev/null || echo 'no apptainer'), $(slurmctld -V), $(dockerd --version | cut -d, -f1))" >&2
+echo "test bed: installed ($(apptainer --version 2>/dev/null || echo 'no apptainer'), $(slurmctld -V), $(nix --version 2>/dev/null || echo 'no nix'), $(dockerd --version | cut -d, -f1))" >&2
