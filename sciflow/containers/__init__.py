@@ -19,6 +19,7 @@ from sciflow.containers import (
     docker,
     host,
     imagefile,
+    nix,
     podman,
     reference,
     singularity,
@@ -55,7 +56,7 @@ __all__ = [
 ENGINES: tuple[Engine, ...] = (apptainer, singularity, docker, podman, host)
 """In the order in which they are tried where the user names none."""
 
-SOURCES: Mapping[str, Source] = {source.NAME: source for source in (debian, imagefile)}
+SOURCES: Mapping[str, Source] = {source.NAME: source for source in (debian, imagefile, nix)}
 """All but `from`."""
 
 IMAGE, PYTHON, ALL = "image", "python", "*"

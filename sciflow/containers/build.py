@@ -61,7 +61,7 @@ def tree(request: Request, base: Base) -> tuple[Path, Pairs]:
     root = unpack.tree(base.layers)
     environment = tuple(sorted((dict(base.environment) | dict(request.image.environment)).items()))
     configuration.furnish(root, environment, request.image.labels)
-    tar = request.workshop / "tree.tar"
+    tar = request.workshop / "whole.tar"
     rootfs.write(root, base.layers, tar)
     return tar, environment
 

@@ -54,11 +54,11 @@ class PinnedImage:
       `file` (of an `oci-archive:`, a `docker-archive:`, an image file); `closure` (of a flake, as a binary cache);
     - `base`: the tree, as a tar, that more was laid over, where no registry gives it again layer by layer.
 
-    `asked` are the Debian packages, or the patterns of a flake's files, that the workflow names, sorted; `packages` are
-    all that are installed. `wheels` are those that `python`, a file of the workflow's folder, asks for. `files` are what of that folder the image is
-    made of: by path from there, sorted. `paths` are the store paths of a closure, with digest and size of their NARs.
-    `given` and `folder` are the environment and the folder to work in that the base gives; `environment` and `labels`
-    are what the workflow adds.
+    `asked` are the Debian packages, or the patterns of a flake's files, that the workflow names, sorted; `packages`
+    are all that are installed. `wheels` are those that `python`, a file of the workflow's folder, asks for. `files` are
+    what of that folder the image is made of: by path from there, sorted. `paths` are the store paths of a closure, with
+    digest and size of their NARs. `given` and `folder` are the environment and the folder to work in that the base
+    gives; `environment` and `labels` are what the workflow adds.
     `reference` is what the workflow says. `size` is in bytes: of the squashfs, of the file; 0 where unknown.
     """
 

@@ -38,7 +38,7 @@ FOLDER_MODE, PLAIN, EXECUTABLE = 0o755, 0o644, 0o755
 
 
 def files(image: spec.Image, folder: Path) -> tuple[LockedFile, ...]:
-    """Pin the flake's files: flake.nix, flake.lock if there is one, and what `image.files` says, else every `*.nix`.
+    """Pin the flake's files: flake.nix, flake.lock if there is one, every `*.nix`, and what `image.files` says.
 
     A flake without inputs has no flake.lock: nix writes none. Raises WorkflowError for a folder elsewhere, a link or
     a pattern that is none, SurroundingsError for a flake that is not there.
@@ -51,7 +51,7 @@ def files(image: spec.Image, folder: Path) -> tuple[LockedFile, ...]:
                 f"`{shown(pattern)}` in `image.files` chooses nothing of the flake's folder",
                 "patterns are relative to it, and `**` stands alone between slashes, as in `**/*.sh`",
             )
-    chosen = {base / FLAKE, *code.files(spec.Code(include=image.files or EVERY), base)}
+    chosen = {base / FLAKE, *code.files(spec.Code(include=(*EVERY, *image.files)), base)}
     if (base / LOCKED).is_symlink() or (base / LOCKED).exists():
         chosen.add(base / LOCKED)
     found = []
@@ -73,6 +73,11 @@ def files(image: spec.Image, folder: Path) -> tuple[LockedFile, ...]:
                 hint="FOLDER of `FOLDER#NAME` is one beside the workflow; other people's flakes are inputs of that one",
             )
     return tuple(sorted(found))
+
+
+def fits(image: spec.Image, pinned: PinnedImage, _folder: Path | None) -> bool:
+    """Say whether it is the same package of the same folder, with the same patterns."""
+    return image.reference == pinned.reference and tuple(sorted(set(image.files))) == pinned.asked
 
 
 def _place(image: spec.Image) -> PurePosixPath:

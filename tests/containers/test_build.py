@@ -51,6 +51,12 @@ def base(request):
     return Base(layers=(tar,), environment=(("HERE", "1"), ("LEVEL", "1")), folder="/srv", tools=(("maker", "3"),))
 
 
+def made(asked, base):
+    base = build.keep(asked, base)
+    whole, chosen = build.over(asked, base)
+    return build.build(asked, base, chosen, whole)
+
+
 def settings(pinned):
     with tarfile.open(cache.place(pinned.digest("archive"))) as found:
         manifest = json.load(found.extractfile("manifest.json"))[0]
@@ -61,7 +67,7 @@ def settings(pinned):
 
 def test_what_the_workflow_adds_is_in_both_engines_words_and_wins_over_the_base(request_):
     asked = request_(**OVER)
-    found, files = settings(build.build(asked, base(asked)))
+    found, files = settings(made(asked, base(asked)))
     assert found["Env"][:2] == ["HERE=1", "LEVEL=it's 2"]
     assert found["Labels"] == {"title": "tools"}
     assert "export LEVEL='it'\"'\"'s 2'" in files["./.singularity.d/env/10-docker2singularity.sh"]
@@ -70,22 +76,22 @@ def test_what_the_workflow_adds_is_in_both_engines_words_and_wins_over_the_base(
 
 def test_a_base_that_more_is_laid_over_is_kept_and_serves_again(request_):
     asked = request_(**OVER)
-    first = build.build(asked, base(asked))
+    first = made(asked, base(asked))
     again = build.kept(first)
     assert again.layers == (cache.place(first.digest("base")),)
-    assert build.build(asked, again) == first
+    assert made(asked, again) == first
 
 
 def test_a_plain_base_is_not_kept_twice(request_):
     asked = request_()
-    found = build.build(asked, base(asked))
+    found = made(asked, base(asked))
     assert not found.digest("base")
     assert build.kept(found) is None
 
 
 def test_what_the_image_is_made_by_is_on_record(request_):
     asked = request_()
-    assert dict(build.build(asked, base(asked)).tools).keys() == {"maker", "squashfs-tools"}
+    assert dict(made(asked, base(asked)).tools).keys() == {"maker", "squashfs-tools"}
 
 
 def test_a_base_that_has_something_else_in_the_place_of_the_environment_is_refused(request_):
@@ -93,4 +99,4 @@ def test_a_base_that_has_something_else_in_the_place_of_the_environment_is_refus
     tar = asked.workshop / "odd.tar"
     tar.write_bytes(layering.layer(".singularity.d"))
     with pytest.raises(SurroundingsError, match="the image has something else there"):
-        build.build(asked, Base(layers=(tar,)))
+        made(asked, Base(layers=(tar,)))

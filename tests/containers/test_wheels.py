@@ -113,7 +113,7 @@ def test_an_index_that_is_gone_is_a_fault_of_the_surroundings(study):
 def test_hashes_of_the_file_are_held(files, study):
     digest = wheelwright.digest((files / "tiny-1.0-py3-none-any.whl").read_bytes())
     assert _versions(_resolve(study, f"tiny==1.0 --hash=sha256:{digest}\n")) == {"tiny": "1.0"}
-    with pytest.raises(WorkflowError, match="`dep` 1.5 is needed too, and has no `--hash`") as found:
+    with pytest.raises(WorkflowError, match=r"`dep` 1.5 is needed too, and has no `--hash`") as found:
         _resolve(study, f"tiny==2.0 --hash=sha256:{digest}\n")
     assert "`tiny-2.0-py3-none-any.whl` has none of the digests given for it" in str(found.value)
 
