@@ -43,7 +43,7 @@ def test_the_environment_stands_on_the_image_s_python(tmp_path):
 
 
 def test_folders_above_it_are_left_to_the_image(tmp_path):
-    assert list(_listed(_write(tmp_path)))[0] == HERE
+    assert next(iter(_listed(_write(tmp_path)))) == HERE
 
 
 def test_the_programs_of_wheels_are_found_first():
@@ -203,7 +203,7 @@ def test_content_that_its_record_does_not_say_is_refused(tmp_path):
 
 def test_a_file_that_is_no_archive_is_refused(tmp_path):
     (tmp_path / "tiny-1.0-py3-none-any.whl").write_bytes(b"<html>")
-    with pytest.raises(SurroundingsError, match="the wheel `tiny-.*` is refused: File is not a zip file"):
+    with pytest.raises(SurroundingsError, match=r"the wheel `tiny-.*` is refused: File is not a zip file"):
         _write(tmp_path, tmp_path / "tiny-1.0-py3-none-any.whl")
 
 
@@ -220,7 +220,7 @@ def test_two_files_of_one_name_are_refused(tmp_path):
     path = wheel(tmp_path)
     with zipfile.ZipFile(path, "a") as packed, pytest.warns(UserWarning, match="Duplicate"):
         packed.writestr("tiny/__init__.py", b"other")
-    with pytest.raises(SurroundingsError, match="has two files of one name: `tiny/__init__.py`"):
+    with pytest.raises(SurroundingsError, match=r"has two files of one name: `tiny/__init__.py`"):
         _write(tmp_path, path)
 
 
@@ -241,7 +241,7 @@ def test_too_many_files_are_refused(tmp_path, monkeypatch):
 def test_what_is_read_whole_is_small(tmp_path, monkeypatch):
     monkeypatch.setattr(venv, "MAX_SMALL", 500)
     path = wheel(tmp_path, more={"licence": bytes(501)})
-    with pytest.raises(SurroundingsError, match="has too large a `tiny-1.0.dist-info/licence`: 501 bytes"):
+    with pytest.raises(SurroundingsError, match=r"has too large a `tiny-1.0.dist-info/licence`: 501 bytes"):
         _write(tmp_path, path)
     path = wheel(tmp_path, files={"tiny-1.0.data/scripts/x": b"#!python\n" + bytes(500)})
     with pytest.raises(SurroundingsError, match="has a script of more than 500 bytes: `x`"):

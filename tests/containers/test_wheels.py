@@ -86,6 +86,22 @@ def test_a_held_version_that_no_longer_fits_goes(files, study):
     assert _versions(_resolve(study, "tiny>1.5\n", held=held))["tiny"] == "2.0"
 
 
+def test_a_better_wheel_of_a_held_version_waits_for_an_update(study):
+    text = "--no-index\n--find-links wheels\ntiny\n"
+    wheel(study / "wheels")
+    held = _resolve(study, text).wheels
+    better = wheel(study / "wheels", tag="cp311-cp311-manylinux_2_17_x86_64", pure="false")
+    assert _resolve(study, text, held=held).wheels == held
+    assert _resolve(study, text, held=held, update=frozenset({"tiny"})).wheels[0].file == better.name
+
+
+def test_a_held_wheel_for_another_python_goes(study):
+    text = "--no-index\n--find-links wheels\ntiny\n"
+    held = pinned(wheel(study / "wheels", tag="cp312-cp312-manylinux_2_17_x86_64", pure="false"))
+    wheel(study / "wheels")
+    assert _resolve(study, text, held=[held]).wheels[0].file == "tiny-1.0-py3-none-any.whl"
+
+
 def test_constraints_of_another_file_hold(files, study):
     (study / "limits.txt").write_text("tiny<2\n")
     found = _resolve(study, "tiny\n-c limits.txt\n")
@@ -113,7 +129,7 @@ def test_an_index_that_is_gone_is_a_fault_of_the_surroundings(study):
 def test_hashes_of_the_file_are_held(files, study):
     digest = wheelwright.digest((files / "tiny-1.0-py3-none-any.whl").read_bytes())
     assert _versions(_resolve(study, f"tiny==1.0 --hash=sha256:{digest}\n")) == {"tiny": "1.0"}
-    with pytest.raises(WorkflowError, match="`dep` 1.5 is needed too, and has no `--hash`") as found:
+    with pytest.raises(WorkflowError, match=r"`dep` 1.5 is needed too, and has no `--hash`") as found:
         _resolve(study, f"tiny==2.0 --hash=sha256:{digest}\n")
     assert "`tiny-2.0-py3-none-any.whl` has none of the digests given for it" in str(found.value)
 
