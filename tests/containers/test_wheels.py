@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from sciflow.containers import cache, receive, wheels
@@ -108,6 +110,11 @@ def test_constraints_of_another_file_hold(files, study):
     assert _versions(found) == {"tiny": "1.0"}
     assert found.files == wheels.files("requirements.txt", study)
     assert [one.path for one in found.files] == ["limits.txt", "requirements.txt"]
+
+
+def test_a_wheel_that_is_asked_for_by_its_address_is_pinned(files, study):
+    address = os.environ["UV_DEFAULT_INDEX"].replace("/simple", "/files/tiny-1.0-py3-none-any.whl")
+    assert _resolve(study, f"tiny @ {address}\n").wheels == (pinned(files / "tiny-1.0-py3-none-any.whl", url=address),)
 
 
 def test_wheels_of_the_workflow_s_folder_are_pinned_by_their_path(study):
