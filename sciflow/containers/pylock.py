@@ -8,11 +8,11 @@ import urllib.parse
 from typing import TYPE_CHECKING, Any, cast
 
 from packaging import pylock, tags
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from sciflow.containers import download
 from sciflow.containers.image import Wheel
-from sciflow.containers.requirements import inside
 from sciflow.errors import Fault, WorkflowError
 from sciflow.runner import names
 
@@ -43,8 +43,9 @@ def select(
 ) -> tuple[Wheel, ...]:
     """Choose the wheels that a lock, as read from TOML, gives to this Python, with the lock's default groups; sorted.
 
-    `place` is the lock's path from `folder`, the workflow's. `hashes` are the digests that a package's files may have,
-    where any are given. Raises WorkflowError with a fault a package: no wheel for this Python, no digest, not a wheel.
+    `place` is the lock's path from `folder`, the workflow's. `hashes` are the digests that a package's wheel is to
+    have, as long as the lock has such a wheel. Raises WorkflowError with a fault a package: no wheel for this Python,
+    no digest, not a wheel.
     """
     document = _allowed(document, hashes or {})
     faults: list[Fault] = []
@@ -75,6 +76,26 @@ def select(
     return tuple(sorted(found))
 
 
+def inside(path: str) -> bool:
+    """Say whether a path from the workflow's folder stays there; pure."""
+    whole = posixpath.normpath(path)
+    return bool(path) and not path.startswith("/") and "\\" not in path and whole.split("/")[0] not in {"..", "."}
+
+
+def fits(file: str, target: Target) -> bool:
+    """Say whether a wheel, by its name, is for this Python."""
+    return bool(parse_wheel_filename(file)[-1] & set(_tags(target)))
+
+
+def unreadable(text: str) -> str:
+    """Say why a requirement (PEP 508) cannot be read, or nothing if it can."""
+    try:
+        Requirement(text)
+    except InvalidRequirement as error:
+        return str(error).partition("\n")[0]
+    return ""
+
+
 def markers(target: Target) -> Environment:
     """Return what a package's marker may ask about the image (PEP 508), with nothing of this machine."""
     return {
@@ -100,7 +121,7 @@ def _tags(target: Target) -> list[tags.Tag]:
 
 
 def _allowed(document: Mapping[str, Any], hashes: Mapping[str, frozenset[str]]) -> Mapping[str, Any]:
-    """Take out the wheels whose digest the requirements do not name, as pip does before it chooses."""
+    """Take out wheels of other digests than are named, before any is chosen, as pip does; never all of a package's."""
     if not hashes:
         return document
     packages = [

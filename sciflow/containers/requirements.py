@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from sciflow.containers import locked
+from sciflow.containers import locked, pylock
+from sciflow.containers.pylock import inside
 from sciflow.errors import Fault, WorkflowError
 
 if TYPE_CHECKING:
@@ -85,12 +86,6 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def inside(path: str) -> bool:
-    """Say whether a path from the workflow's folder stays there; pure."""
-    whole = posixpath.normpath(path)
-    return bool(path) and not path.startswith("/") and "\\" not in path and whole.split("/")[0] not in {"..", "."}
-
-
 def _file(reader: _Reader, path: str, *, constraint: bool) -> None:
     if path in reader.files:
         return
@@ -128,10 +123,11 @@ def _line(reader: _Reader, path: str, line: str, number: int, *, constraint: boo
         return _option(reader, path, line)
     words = re.split(r"\s--(?=[a-z])", line, maxsplit=1)[0].strip()
     named, given = _NAMED.fullmatch(words), _HASH.findall(line)
-    if named is None:
+    unreadable = pylock.unreadable(words) if named else "it is no package's name"
+    if named is None or unreadable:
         return (
-            f"`{words}` is no package's name",
-            "name packages of an index; wheels of your own: in a folder that `--find-links` names, or a pylock.toml",
+            f"`{words}` cannot be asked for: {unreadable}",
+            "name packages of an index: `name>=1.2,<2`; own wheels: in a folder for `--find-links` or in a pylock.toml",
         )
     if named[2] is not None and (not _REMOTE_WHEEL.fullmatch(named[2]) or _LOGIN.match(named[2])):
         return (

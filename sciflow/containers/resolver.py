@@ -41,6 +41,7 @@ _LOGINS = re.compile(r"UV_INDEX_[A-Z0-9_]+_(USERNAME|PASSWORD)")
 DEFAULT, EXTRA = ("UV_DEFAULT_INDEX", "UV_INDEX_URL"), ("UV_INDEX", "UV_EXTRA_INDEX_URL")
 
 _DRAWN = re.compile("[\u00d7\u2022\u2500-\u257f\u25b6]+")  # crosses, bullets, lines and arrows
+_LOGIN = re.compile(r"://[^/@\s]*@")
 MOST_SAID = 600
 
 
@@ -151,6 +152,7 @@ def _program() -> str:
 
 def refusal(said: str, place: str) -> WorkflowError | SurroundingsError:
     """Turn what uv says into one fault."""
+    said = _LOGIN.sub("://", said)
     lines = [" ".join(_DRAWN.sub(" ", line).split()) for line in said.splitlines()]
     whole = " ".join(line.removeprefix("error: ") for line in lines if line and not line.startswith("warning:"))
     whole = whole if len(whole) <= MOST_SAID else f"{whole[:MOST_SAID]}…"

@@ -100,13 +100,11 @@ def find(root: Node, layers: Sequence[Path], environment: Mapping[str, str], *, 
                 f"{abi[1].decode()}`",
                 hint="use a plain build of CPython: neither free-threaded nor for debugging",
             )
-    version = re.compile(rb"\0(3\.%d\.[0-9]+(?:(?:a|b|rc)[0-9]+)?)\+?\0" % minor)
-    told = [one for text in known for one in version.findall(text)]
     kernel = {other: name for name, other in ARCHITECTURES.items()}
     architecture = platform.split("/")[1] if "/" in platform else platform
     return Target(
         python=place,
-        version=told[0].decode() if told else f"3.{minor}.0",
+        version=_version(minor, known),
         architecture=kernel.get(architecture, architecture),
         libc=libc,
         level=_level(root, layers, loader, libc),
@@ -141,6 +139,17 @@ def reach(root: Node, path: str) -> tuple[str, Node] | None:
             names, nodes = [], [root]
         waiting += reversed(here.target.split("/"))
     return "/" + "/".join(names), nodes[-1]
+
+
+def _version(minor: int, known: Sequence[bytes]) -> str:
+    """Return Python's whole version, as its bytes say it: a text of its own, or the end of one, as ld(1) joins them."""
+    number = rb"(3\.%d\.[0-9]+(?:(?:a|b|rc)[0-9]+)?)\+?\0" % minor
+    for before in (rb"\0", rb"[^0-9.]"):
+        for text in known:
+            found = re.search(before + number, text)
+            if found:
+                return found[1].decode()
+    return f"3.{minor}.0"
 
 
 def _first(root: Node, environment: Mapping[str, str]) -> tuple[str, Node]:

@@ -62,7 +62,9 @@ def resolve(
         keeping = () if ALL in update else [one for one in held if normal(one.name) not in moved]
         progress(f"choosing the packages of {path} for {target}")
         lock, version = resolver.compile_lock(wanted, target, held=keeping, place=path)
-        found = pylock.select(lock, target, place=path, folder=folder, hashes=wanted.hashes)
+        # An index may get another wheel of a version at any time: the pinned one stays where it still serves.
+        stay = {normal(one.name): frozenset({one.sha256}) for one in keeping if pylock.fits(one.file, target)}
+        found = pylock.select(lock, target, place=path, folder=folder, hashes={**stay, **wanted.hashes})
         _all_named(found, wanted, path)
         tools = (("uv", version),)
     sized = {one: gather([one], folder, progress)[0].stat().st_size for one in found if not one.size}

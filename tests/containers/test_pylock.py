@@ -169,3 +169,12 @@ def test_a_lock_that_is_written_gives_the_same_wheels_again(tmp_path):
     wheels = _select(lock, tmp_path)
     assert _select(pylock.write(wheels), tmp_path) == wheels
     assert _select(pylock.write(()), tmp_path) == ()
+
+
+@pytest.mark.parametrize("path", ["", "/a", "../a", "a/../../b", ".", "a\\b"])
+def test_a_path_that_leaves_its_folder_is_known(path):
+    assert not pylock.inside(path)
+
+
+def test_a_path_that_stays_is_known():
+    assert pylock.inside("a/../b/c")

@@ -114,6 +114,10 @@ def test_all_else_that_uv_says_is_a_fault_of_the_surroundings(said, words):
     assert words in str(found)
 
 
+def test_a_login_in_what_uv_says_is_not_told():
+    assert "pw" not in str(resolver.refusal("error: https://me:pw@a.example/simple: no", "requirements.txt"))
+
+
 def _absent():
     raise FileNotFoundError
 

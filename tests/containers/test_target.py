@@ -40,6 +40,11 @@ def test_the_version_is_also_read_from_python_s_library():
     assert _find(wheelwright.debian(**shared)).version == "3.11.9"
 
 
+def test_a_version_that_is_the_end_of_another_text_is_found():
+    says = b"\0lib/13.11.4\0/versions/3.11.7\0"
+    assert _find(wheelwright.debian(**{"/usr/bin/python3.11": file(program(says=says))})).version == "3.11.7"
+
+
 def test_a_version_that_nothing_tells_is_the_least():
     assert _find(wheelwright.debian(**{"/usr/bin/python3.11": file(program(says=b""))})).version == "3.11.0"
 

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from sciflow.containers import cache, receive, wheels
@@ -86,12 +88,33 @@ def test_a_held_version_that_no_longer_fits_goes(files, study):
     assert _versions(_resolve(study, "tiny>1.5\n", held=held))["tiny"] == "2.0"
 
 
+def test_a_better_wheel_of_a_held_version_waits_for_an_update(study):
+    text = "--no-index\n--find-links wheels\ntiny\n"
+    wheel(study / "wheels")
+    held = _resolve(study, text).wheels
+    better = wheel(study / "wheels", tag="cp311-cp311-manylinux_2_17_x86_64", pure="false")
+    assert _resolve(study, text, held=held).wheels == held
+    assert _resolve(study, text, held=held, update=frozenset({"tiny"})).wheels[0].file == better.name
+
+
+def test_a_held_wheel_for_another_python_goes(study):
+    text = "--no-index\n--find-links wheels\ntiny\n"
+    held = pinned(wheel(study / "wheels", tag="cp312-cp312-manylinux_2_17_x86_64", pure="false"))
+    wheel(study / "wheels")
+    assert _resolve(study, text, held=[held]).wheels[0].file == "tiny-1.0-py3-none-any.whl"
+
+
 def test_constraints_of_another_file_hold(files, study):
     (study / "limits.txt").write_text("tiny<2\n")
     found = _resolve(study, "tiny\n-c limits.txt\n")
     assert _versions(found) == {"tiny": "1.0"}
     assert found.files == wheels.files("requirements.txt", study)
     assert [one.path for one in found.files] == ["limits.txt", "requirements.txt"]
+
+
+def test_a_wheel_that_is_asked_for_by_its_address_is_pinned(files, study):
+    address = os.environ["UV_DEFAULT_INDEX"].replace("/simple", "/files/tiny-1.0-py3-none-any.whl")
+    assert _resolve(study, f"tiny @ {address}\n").wheels == (pinned(files / "tiny-1.0-py3-none-any.whl", url=address),)
 
 
 def test_wheels_of_the_workflow_s_folder_are_pinned_by_their_path(study):
