@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from sciflow.containers.image import Pairs, Wheel
     from sciflow.containers.target import Target
 
+COMPILED = "/tmp/sciflow-pycache"  # noqa: S108  the box's own /tmp; the image itself is read-only
 INSTALLER = b"sciflow\n"
 PLACEHOLDER = b"#!python"  # the first line of scripts in wheels, which installers fill in (binary-distribution-format)
 FILE_MODE, PROGRAM_MODE = 0o644, 0o755
@@ -59,8 +60,11 @@ _BROKEN = (
 
 
 def environment(given: Pairs) -> Pairs:
-    """Return what whoever enters gets: the image's own environment, the programs of the wheels first on PATH."""
-    found = dict(given)
+    """Return what whoever enters gets: the image's own environment, the programs of the wheels first on PATH.
+
+    What Python compiles is kept as long as the box stands, or each step would compile anew what it imports.
+    """
+    found = {"PYTHONPYCACHEPREFIX": COMPILED, **dict(given)}
     found["PATH"] = f"{VENV}/bin:{found.get('PATH') or archive.SEARCH_PATH}"
     return tuple(sorted(found.items()))
 

@@ -50,8 +50,13 @@ def test_the_programs_of_wheels_are_found_first():
     assert venv.environment((("LANG", "C"), ("PATH", "/opt/bin"))) == (
         ("LANG", "C"),
         ("PATH", "/opt/sciflow/venv/bin:/opt/bin"),
+        ("PYTHONPYCACHEPREFIX", "/tmp/sciflow-pycache"),
     )
-    assert venv.environment(()) == (("PATH", f"/opt/sciflow/venv/bin:{archive.SEARCH_PATH}"),)
+    assert dict(venv.environment(()))["PATH"] == f"/opt/sciflow/venv/bin:{archive.SEARCH_PATH}"
+
+
+def test_the_image_s_own_word_on_what_python_compiles_holds():
+    assert ("PYTHONPYCACHEPREFIX", "/x") in venv.environment((("PYTHONPYCACHEPREFIX", "/x"),))
 
 
 def test_modules_programs_and_records_are_laid(tmp_path):
@@ -266,7 +271,7 @@ def test_in_a_box_programs_of_wheels_run_and_debian_s_own_modules_are_seen(tmp_p
     layers = [base, folder / "layer"]
     venv.write([(pinned(path), path)], found, layers[1])
     rootfs.write(unpack.tree(layers), layers, folder / "tar")
-    archive.squashfs(folder / "tar", folder / "image.sqfs", times=True)
+    archive.squashfs(folder / "tar", folder / "image.sqfs")
     (folder / "image.sqfs").chmod(0o444)
     words = ["apptainer", "--quiet", "exec", "--containall", "--cleanenv", "--no-home", str(folder / "image.sqfs")]
     said = subprocess.run(
