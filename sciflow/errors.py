@@ -2,6 +2,7 @@
 
     SciflowError                 2..6   what the CLI turns into one message and one exit code
     ├── WorkflowError            2      the file (or the words) say something that cannot be meant
+    │   └── ImageError           3      so does what its image is made of: a definition, requirements, a flake
     ├── UsageError               2      the words of a command, or of an API call, do not fit together
     ├── SurroundingsError        3      engine, registry, lock, permission, space: the machine, not the file
     ├── BundleError              4      the bundle is not what was sealed
@@ -62,6 +63,12 @@ class WorkflowError(SciflowError):
         """Sort the faults by place; there is at least one."""
         self.faults = tuple(sorted(faults))
         super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+class ImageError(WorkflowError):
+    """What an image is made of, a file beside the workflow, says what cannot be had; faults have their places in it."""
+
+    exit_code = names.EXIT_SURROUNDINGS
 
 
 class UsageError(SciflowError):

@@ -39,6 +39,7 @@ def test_an_error_without_a_hint_is_its_text():
     ("name", "code"),
     [
         ("WorkflowError", 2),
+        ("ImageError", 3),
         ("UsageError", 2),
         ("SurroundingsError", 3),
         ("BundleError", 4),
@@ -53,5 +54,5 @@ def test_each_class_has_its_documented_exit_code(name, code):
 
 def test_every_error_is_a_sciflow_error():
     found = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, Exception)]
-    assert len(found) == 7
+    assert len(found) == 8
     assert all(issubclass(one, errors.SciflowError) for one in found)

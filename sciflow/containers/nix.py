@@ -14,7 +14,7 @@ from sciflow.containers import cache, closure, flake, locked, rootfs
 from sciflow.containers.image import own_platform
 from sciflow.containers.locked import LockedFile
 from sciflow.containers.source import Base
-from sciflow.errors import Fault, SurroundingsError, WorkflowError
+from sciflow.errors import Fault, ImageError, SurroundingsError
 from sciflow.runner import names
 from sciflow.runner.tree import shown
 from sciflow.workflow import code, spec
@@ -40,7 +40,7 @@ FOLDER_MODE, PLAIN, EXECUTABLE = 0o755, 0o644, 0o755
 def files(image: spec.Image, folder: Path) -> tuple[LockedFile, ...]:
     """Pin the flake's files: flake.nix, flake.lock if there is one, every `*.nix`, and what `image.files` says.
 
-    A flake without inputs has no flake.lock: nix writes none. Raises WorkflowError for a folder elsewhere, a link or
+    A flake without inputs has no flake.lock: nix writes none. Raises ImageError for a folder elsewhere, a link or
     a pattern that is none, SurroundingsError for a flake that is not there.
     """
     place = _place(image)
@@ -64,7 +64,7 @@ def files(image: spec.Image, folder: Path) -> tuple[LockedFile, ...]:
                     text="is a link; a flake is carried as plain files",
                     hint="put the file itself there, or leave it out of `image.files`",
                 )
-                raise WorkflowError([fault])
+                raise ImageError([fault])
         if path.is_file():
             found.append(locked.pin(path, inside.as_posix()))
         elif path == base / FLAKE:
@@ -92,8 +92,8 @@ def _place(image: spec.Image) -> PurePosixPath:
     return place
 
 
-def _fault(text: str, hint: str) -> WorkflowError:
-    return WorkflowError([Fault(file=names.WORKFLOW, text=text, hint=hint)])
+def _fault(text: str, hint: str) -> ImageError:
+    return ImageError([Fault(file=names.WORKFLOW, text=text, hint=hint)])
 
 
 def lay(request: Request) -> Base:

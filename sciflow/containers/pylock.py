@@ -13,7 +13,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from sciflow.containers import download
 from sciflow.containers.image import Wheel
-from sciflow.errors import Fault, WorkflowError
+from sciflow.errors import Fault, ImageError
 from sciflow.runner import names
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def select(
     """Choose the wheels that a lock, as read from TOML, gives to this Python, with the lock's default groups; sorted.
 
     `place` is the lock's path from `folder`, the workflow's. `hashes` are the digests that a package's wheel is to
-    have, as long as the lock has such a wheel. Raises WorkflowError with a fault a package: no wheel for this Python,
+    have, as long as the lock has such a wheel. Raises ImageError with a fault a package: no wheel for this Python,
     no digest, not a wheel.
     """
     document = _allowed(document, hashes or {})
@@ -62,17 +62,15 @@ def select(
                     faults.append(taken)
     except (pylock.PylockValidationError, pylock.PylockUnsupportedVersionError) as error:
         text = f"it is no lock of Python packages as PEP 751 writes them: {error}"
-        raise WorkflowError(
+        raise ImageError(
             [Fault(file=place, text=text, hint="write it anew: `uv export --format pylock.toml`")]
         ) from error
     except pylock.PylockSelectError as error:
         text = f"it does not serve the image's {target}: {error}"
-        raise WorkflowError(
-            [Fault(file=place, text=text, hint="lock for this Python, or use another image")]
-        ) from error
+        raise ImageError([Fault(file=place, text=text, hint="lock for this Python, or use another image")]) from error
     faults += [_no_wheel(package, target, place) for package in lacking]
     if faults:
-        raise WorkflowError(faults)
+        raise ImageError(faults)
     return tuple(sorted(found))
 
 

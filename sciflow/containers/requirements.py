@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sciflow.containers import locked, pylock
 from sciflow.containers.pylock import inside
-from sciflow.errors import Fault, WorkflowError
+from sciflow.errors import Fault, ImageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,14 +64,14 @@ class _Reader:
 
 
 def read(path: str, folder: Path) -> Requirements:
-    """Read a requirements file of the workflow's folder. Raises WorkflowError (all its faults), SurroundingsError."""
+    """Read a requirements file of the workflow's folder. Raises ImageError (all its faults), SurroundingsError."""
     reader = _Reader(folder=folder)
     _file(reader, path, constraint=False)
     # One line with a hash is a promise about all of them, as for pip.
     if reader.all_hashed or reader.hashes:
         reader.faults += reader.unhashed
     if reader.faults:
-        raise WorkflowError(reader.faults)
+        raise ImageError(reader.faults)
     return Requirements(
         lines=tuple(reader.lines),
         constraints=tuple(reader.constraints),

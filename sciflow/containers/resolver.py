@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import uv
 
 from sciflow.containers import cache, download
-from sciflow.errors import Fault, SurroundingsError, WorkflowError
+from sciflow.errors import Fault, ImageError, SurroundingsError
 from sciflow.runner import names
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def compile_lock(
     """Return the lock that uv makes (PEP 751, as read from TOML), and uv's version.
 
     The versions of `held` are taken again where the requirements still allow them. `place` is the requirements' file,
-    for faults. Raises WorkflowError for requirements that cannot be met, SurroundingsError for the rest.
+    for faults. Raises ImageError for requirements that cannot be met, SurroundingsError for the rest.
     """
     program = _program()
     environment = surroundings(os.environ)
@@ -150,14 +150,14 @@ def _program() -> str:
         return found
 
 
-def refusal(said: str, place: str) -> WorkflowError | SurroundingsError:
+def refusal(said: str, place: str) -> ImageError | SurroundingsError:
     """Turn what uv says into one fault."""
     said = _LOGIN.sub("://", said)
     lines = [" ".join(_DRAWN.sub(" ", line).split()) for line in said.splitlines()]
     whole = " ".join(line.removeprefix("error: ") for line in lines if line and not line.startswith("warning:"))
     whole = whole if len(whole) <= MOST_SAID else f"{whole[:MOST_SAID]}…"
     if re.search(r"No solution found|Couldn't parse|Failed to parse|Unsupported requirement|conflicting URLs", said):
-        return WorkflowError(
+        return ImageError(
             [
                 Fault(
                     file=place,

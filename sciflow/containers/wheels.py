@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sciflow.containers import download, locked, pylock, requirements, resolver
 from sciflow.containers.requirements import normal
-from sciflow.errors import Fault, WorkflowError
+from sciflow.errors import Fault, ImageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ class Resolved:
 
 
 def files(path: str, folder: Path) -> tuple[LockedFile, ...]:
-    """Pin the file and those it includes, sorted; no network is asked. Raises WorkflowError, SurroundingsError."""
+    """Pin the file and those it includes, sorted; no network is asked. Raises ImageError, SurroundingsError."""
     if _is_lock(path):
         return (locked.pin(folder / path, path),)
     return requirements.read(path, folder).files
@@ -50,7 +50,7 @@ def resolve(
     """Choose the wheels that a file of the workflow's folder asks for, for this Python, and have those of unknown size.
 
     `held` are the pins there are: their versions stay while they fit, but for the packages in `update` (`*`: all).
-    Raises WorkflowError for what the file asks for and cannot be had, SurroundingsError for index, network, space.
+    Raises ImageError for what the file asks for and cannot be had, SurroundingsError for index, network, space.
     """
     pinned = files(path, folder)
     tools: Pairs = ()
@@ -102,7 +102,7 @@ def _is_lock(path: str) -> bool:
     name = PurePosixPath(path)
     lock = name.suffix == ".toml" and name.name.split(".")[0] == "pylock" and len(name.suffixes) <= 2  # noqa: PLR2004
     if name.suffix in {".toml", ".lock", ".cfg", ".py", ".yml", ".yaml", ".whl"} and not lock:
-        raise WorkflowError(
+        raise ImageError(
             [
                 Fault(
                     file=path,
@@ -119,7 +119,7 @@ def _document(path: str, folder: Path) -> dict[str, object]:
     try:
         return tomllib.loads((folder / path).read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise WorkflowError([Fault(file=path, text=f"it is no TOML: {error}", hint="write it anew")]) from error
+        raise ImageError([Fault(file=path, text=f"it is no TOML: {error}", hint="write it anew")]) from error
 
 
 def _all_named(found: Sequence[Wheel], wanted: requirements.Requirements, path: str) -> None:
@@ -138,4 +138,4 @@ def _all_named(found: Sequence[Wheel], wanted: requirements.Requirements, path: 
         if one.sha256 not in wanted.hashes.get(normal(one.name), frozenset())
     ]
     if faults:
-        raise WorkflowError(faults)
+        raise ImageError(faults)

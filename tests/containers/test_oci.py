@@ -298,13 +298,14 @@ def test_a_build_that_is_killed_at_any_moment_leaves_a_good_cache(served, own_ca
     shutil.rmtree(own_cache)
     rng = random.Random(4)
     cut = 0
-    for _ in range(20):
+    kills = int(os.environ.get("SCIFLOW_KILLS", "20"))
+    for _ in range(kills):
         cut += _killed(served.name, rng.uniform(0, whole))
         for path in own_cache.glob("sha256/*"):
             assert layering.digest(path.read_bytes()) == f"sha256:{path.name}"
         if rng.random() < 0.5:
             shutil.rmtree(own_cache / "sha256", ignore_errors=True)
-    assert cut >= 10
+    assert cut >= kills / 2
     assert _resolve(served) == wanted
 
 
