@@ -18,6 +18,7 @@ DOORS = {
     "jsonschema": ["workflow/shape.py"],
     "networkx": ["plan/graph.py"],
     "polars": ["results/"],
+    "spython": ["containers/instructions.py"],
     "tomli_w": ["workflow/draft.py"],
     "vl_convert": ["results/figures.py"],
 }

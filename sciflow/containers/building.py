@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import tempfile
 import time
 from collections import deque
 from pathlib import Path
@@ -21,7 +22,10 @@ from sciflow.runner.tree import shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-BASE = "base.sqfs"
+BASE, SIF = "base.sqfs", "built.sif"
+# What stands in the image for this machine's own, which a recipe would else see and fill.
+LENT = {"tmp": "/tmp", "vartmp": "/var/tmp"}  # noqa: S108 - those inside the image
+PLACES = (*LENT, "home", "scratch", "cache")
 DEFINITION = f"Bootstrap: localimage\nFrom: {BASE}\n\n%post\n    exec /bin/sh /{scripts.FOLDER}/run\n"
 LAST = 10  # lines of what a failed command said
 IDS = 65536  # of users and groups, from root up, that root's namespace has
@@ -69,26 +73,26 @@ def build(workshop: Path, started: Callable[[int], None]) -> Path:
     Raises FailedError for a command that failed, SurroundingsError for all else that keeps Apptainer from building.
     """
     (workshop / "build.def").write_text(DEFINITION, encoding="ascii")
-    places = {name: workshop / name for name in ("home", "scratch", "cache", "tmp", "vartmp")}
-    for place in places.values():
-        place.mkdir()
-    words = ["apptainer", "build", "--mksquashfs-args", " ".join(squash.WORDS)]
-    for name, target in (("tmp", "/tmp"), ("vartmp", "/var/tmp")):  # noqa: S108 - those inside the image
-        places[name].chmod(0o1777)
-        # Else a recipe would see, and fill, this machine's own.
-        words += [
-            "--mount",
-            f'type=bind,"source={str(places[name]).replace(chr(34), chr(34) * 2)}",destination={target}',
-        ]
-    environment = {
-        "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin",
-        "HOME": str(places["home"]),
-        "LC_ALL": "C.UTF-8",
-        "APPTAINER_TMPDIR": str(places["scratch"]),
-        "APPTAINER_CACHEDIR": str(places["cache"]),
-    }
-    _run([*words, "built.sif", "build.def"], workshop, environment, started)
-    return workshop / "built.sif"
+    for name in PLACES:
+        (workshop / name).mkdir()
+    for name in LENT:
+        (workshop / name).chmod(0o1777)
+    # Apptainer takes its own folders apart at commas, so it is given them by a name without any.
+    with tempfile.TemporaryDirectory(prefix="sciflow-") as folder:
+        here = Path(folder) / "workshop"
+        here.symlink_to(workshop)
+        words = ["apptainer", "build", "--mksquashfs-args", " ".join(squash.WORDS)]
+        for name, target in LENT.items():
+            words += ["--mount", f'type=bind,"source={here}/{name}",destination={target}']
+        environment = {
+            "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin",
+            "HOME": f"{here}/home",
+            "LC_ALL": "C.UTF-8",
+            "APPTAINER_TMPDIR": f"{here}/scratch",
+            "APPTAINER_CACHEDIR": f"{here}/cache",
+        }
+        _run([*words, SIF, "build.def"], workshop, environment, started)
+    return workshop / SIF
 
 
 def _run(words: Sequence[str], folder: Path, environment: Mapping[str, str], started: Callable[[int], None]) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from sciflow.containers import instructions, quoting, reference, workbench
 from sciflow.containers.archive import SEARCH_PATH
 from sciflow.containers.instructions import Copy, Faults, Recipe, Run, Step
+from sciflow.containers.source import Base
 from sciflow.errors import SurroundingsError
 from sciflow.runner.tree import shown
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from sciflow.containers.image import PinnedImage
     from sciflow.containers.locked import LockedFile
-    from sciflow.containers.source import Base, Request
+    from sciflow.containers.source import Request
     from sciflow.workflow import spec
 
 NAME = "definition"
@@ -49,7 +50,7 @@ _OF_THE_USER = {"HOME", "USER", "LOGNAME", "UID", "PWD", "HOSTNAME", "SHELL", "T
 
 def files(image: spec.Image, folder: Path, /) -> tuple[LockedFile, ...]:
     """Pin the definition and what it copies. Raises WorkflowError, SurroundingsError."""
-    recipe = read(instructions.text(folder, image.reference), image.reference, {})
+    recipe = read(instructions.text(folder, image.reference), image.reference, Base(layers=()))
     return instructions.files(instructions.items(recipe, folder, image.reference), folder, image.reference)
 
 
@@ -80,8 +81,8 @@ class _Section:
         return [(number, line) for number, line in self.said() if not line.startswith("#")]
 
 
-def read(text: str, file: str, given: Mapping[str, str]) -> Recipe:
-    """Read a definition; `given` is the environment of its base. Raises WorkflowError with all its faults."""
+def read(text: str, file: str, under: Base) -> Recipe:
+    """Read a definition; `under` gives the environment of its base. Raises WorkflowError with all its faults."""
     faults = Faults(file=file)
     header, sections = _scanned(text, faults)
     base = _base(header, file, faults)
@@ -96,10 +97,9 @@ def read(text: str, file: str, given: Mapping[str, str]) -> Recipe:
             )
         elif section.words and name not in {"post", "test", *IGNORED}:
             faults.add(section.line, f"`%{name}` with `{shown(section.words)}` is not supported", "write it without")
-    environment = _environment(sections.get("environment"), given, faults)
-    inside = tuple(sorted(given.items()))
+    environment = _environment(sections.get("environment"), dict(under.environment), faults)
     steps: list[Step] = _copies(sections.get("files"), faults)
-    steps += _script(sections.get("post"), "post", inside, faults)
+    steps += _script(sections.get("post"), "post", under.environment, faults)
     steps += _script(sections.get("test"), "test", tuple(sorted(environment.items())), faults)
     labels = _labels(sections.get("labels"), faults)
     if not faults.found:
@@ -268,8 +268,12 @@ def _agree(header: dict[str, tuple[int, str]], sections: dict[str, _Section], te
 
     It knows Docker's images alone, lowers their names, and makes commands of a test and of a run script of many lines.
     """
-    lines = text.split("\n")
-    lines[header["bootstrap"][0] - 1] = "Bootstrap: docker"
+    line, named = header["from"]
+    first = min(section.line for section in sections.values()) if sections else text.count("\n") + 2
+    # Its header is without comments, for it reads those too; and it takes a section's first line for no part of it.
+    lines = ["Bootstrap: docker", f"From: {named}"]
+    for words in text.split("\n")[first - 1 :]:
+        lines += [words, ""] if words.lstrip().startswith("%") else [words]
     theirs = instructions.second("singularity", "\n".join(lines))
     install: list[tuple[int, str]] = []
     for name, section in sections.items():
@@ -280,7 +284,6 @@ def _agree(header: dict[str, tuple[int, str]], sections: dict[str, _Section], te
         elif path and len(said) > (name == "runscript"):
             install += [(line, f'echo "{words}" >> {path}') for line, words in said]
             install.append((section.line, f"chmod u+x {path}"))
-    line, named = header["from"]
     instructions.agree(faults, [(line, named.lower())], theirs and [theirs.fromHeader])
     instructions.agree(faults, install, theirs and theirs.install)
     for name in ("files", "labels"):

@@ -70,11 +70,12 @@ def script(step: Step, number: int, items: Sequence[Item], proxies: Mapping[str,
 
 def _run(step: Run, number: int, proxies: Mapping[str, str]) -> str:
     given = {**GIVEN, **proxies, **dict(step.environment)}
+    folder = shlex.quote(step.folder)
     words = [*step.words, *([f"/{FOLDER}/{number}.text"] if step.text else [])]
     return (
         f"unset {' '.join(sorted(UNSAID))}\n"
         + "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(given.items()))
-        + f"cd {shlex.quote(step.folder)} || exit\n"
+        + f"mkdir -p {folder} && cd {folder} || exit\n"
         f"exec {shlex.join(words)}\n"
     )
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from sciflow.containers.locked import LockedFile
     from sciflow.containers.rootfs import Node
 
-Read: TypeAlias = Callable[[str, str, Mapping[str, str]], Recipe]
-"""Reads the text of a recipe, whose path is given for faults, with the environment of its base."""
+Read: TypeAlias = Callable[[str, str, Base], Recipe]
+"""Reads the text of a recipe, whose path is given for faults, on its base, or on none as far as that goes."""
 
 # Mount points of every engine: what lies in them in an image is never seen.
 COVERED = ("dev", "proc", "sys", "tmp", "var/tmp")
@@ -54,10 +54,10 @@ def lay(request: Request, read: Read) -> Base:
     file = request.image.reference
     version = building.version()
     text = instructions.text(request.folder, file)
-    first = read(text, file, {})
+    first = read(text, file, Base(layers=()))
     pins = _pins(request, instructions.items(first, request.folder, file))
     base = lower.lay(request, first.base)
-    recipe = read(text, file, dict(base.environment))
+    recipe = read(text, file, base)
     order = _Order(recipe=recipe, items=instructions.items(recipe, request.folder, file), pins=pins)
     if recipe.ignored:
         request.progress(f"{shown(file)}: {', '.join(recipe.ignored)} mean nothing to a task, and are left out")
