@@ -27,6 +27,7 @@ BASE, SIF = "base.sqfs", "built.sif"
 LENT = {"tmp": "/tmp", "vartmp": "/var/tmp"}  # noqa: S108 - those inside the image
 PLACES = (*LENT, "home", "scratch", "cache")
 DEFINITION = f"Bootstrap: localimage\nFrom: {BASE}\n\n%post\n    exec /bin/sh /{scripts.FOLDER}/run\n"
+ELSEWHERE = ":/usr/sbin:/sbin"  # mksquashfs and newuidmap may be there
 LAST = 10  # lines of what a failed command said
 IDS = 65536  # of users and groups, from root up, that root's namespace has
 PATIENCE_S, PAUSE_S = 5.0, 0.01
@@ -85,7 +86,7 @@ def build(workshop: Path, started: Callable[[int], None]) -> Path:
         for name, target in LENT.items():
             words += ["--mount", f'type=bind,"source={here}/{name}",destination={target}']
         environment = {
-            "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin",
+            "PATH": f"{os.environ.get('PATH', os.defpath)}{ELSEWHERE}",
             "HOME": f"{here}/home",
             "LC_ALL": "C.UTF-8",
             "APPTAINER_TMPDIR": f"{here}/scratch",
