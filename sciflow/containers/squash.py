@@ -57,7 +57,7 @@ def tree(path: Path, *, layer: int = 0) -> Node:
         with path.open("rb") as stream:
             reader = _opened(stream, _start(stream), layer)
             return _folder(reader, reader.root, depth=0)
-    except (struct.error, zlib.error, UnicodeError, IndexError) as error:
+    except (struct.error, zlib.error) as error:
         raise _fault(f"it is damaged ({type(error).__name__})") from error
 
 
@@ -113,14 +113,12 @@ class _Reader:
         return self.blocks[offset]
 
     def meta(self, offset: int, inside: int, size: int) -> bytes:
-        """Read metadata from a place inside a block on, through as many as it takes."""
+        """Read metadata from a place in a block or in one behind it, through as many as it takes."""
         found = b""
         while len(found) < size:
             data, offset = self.block(offset)
-            if inside >= len(data):
-                raise IndexError
             found += data[inside : inside + size - len(found)]
-            inside = 0
+            inside = max(inside - len(data), 0)
         return found
 
 
