@@ -35,8 +35,18 @@ COVERED = ("dev", "proc", "sys", "tmp", "var/tmp")
 # Apptainer's own notes and scripts, with times and paths, and the links to them that it puts at the root.
 NOTES = ".singularity.d"
 LEFT = (".post.script", ".build.labels", scripts.FOLDER)
-# This machine's are mounted over these during a build, and they are made for that where there are none.
-MOUNTED = ("hosts", "resolv.conf")
+# What becomes again what it was on the base: for a build this machine's own is mounted over the first two, and the rest
+# are diaries with hours and inodes in them, of Debian's tools and of ldconfig, which nobody reads in a box.
+RESTORED = (
+    "etc/hosts",
+    "etc/resolv.conf",
+    "var/cache/ldconfig/aux-cache",
+    "var/log/alternatives.log",
+    "var/log/apt/eipp.log.xz",
+    "var/log/apt/history.log",
+    "var/log/apt/term.log",
+    "var/log/dpkg.log",
+)
 FILE_MODE, PROGRAM_MODE = 0o644, 0o755
 
 
@@ -181,16 +191,24 @@ def clean(root: Node, before: Node, started: int) -> None:
         if node.kind == "symlink" and node.target.startswith(f"{NOTES}/"):
             del root.children[name]
     for path in COVERED:
-        folder: Node | None = root
-        for name in path.split("/"):
-            folder = folder and folder.children.get(name)
+        folder = _folder(root, path)
         if folder:
             folder.children.clear()
-    etc, was = root.children.get("etc"), before.children.get("etc")
-    for name in MOUNTED:
-        if etc:
-            etc.children.pop(name, None)
-        if etc and was and name in was.children:
-            etc.children[name] = was.children[name]
+            folder.mtime = 0
+    for path in RESTORED:
+        above, _, name = path.rpartition("/")
+        folder, was = _folder(root, above), _folder(before, above)
+        if folder:
+            folder.children.pop(name, None)
+        if folder and was and name in was.children:
+            folder.children[name] = was.children[name]
     for _, node in rootfs.walk(root):
         node.mtime = node.mtime if node.mtime < started else 0
+        node.uid = node.gid = 0
+
+
+def _folder(root: Node, path: str) -> Node | None:
+    here: Node | None = root
+    for name in path.split("/"):
+        here = here.children.get(name) if here else None
+    return here
