@@ -6,8 +6,10 @@ whose root lacks some powers will do, and a recipe's commands have none over the
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import tempfile
 import time
@@ -48,6 +50,13 @@ class FailedError(Exception):
     def __init__(self, step: int, code: int, said: tuple[str, ...]) -> None:
         super().__init__(step, code, said)
         self.step, self.code, self.said = step, code, said
+
+
+class _NoFakerootError(Exception):
+    """The user has no range of ids, and the `fakeroot` of this machine does not run in the image, as in a small one.
+
+    Without it everything is root's, and `chown` to somebody else fails; a command that does not need that goes well.
+    """
 
 
 def version() -> str:
@@ -92,7 +101,10 @@ def build(workshop: Path, started: Callable[[int], None]) -> Path:
             "APPTAINER_TMPDIR": f"{here}/scratch",
             "APPTAINER_CACHEDIR": f"{here}/cache",
         }
-        _run([*words, SIF, "build.def"], workshop, environment, started)
+        try:
+            _run([*words, SIF, "build.def"], workshop, environment, started)
+        except _NoFakerootError:
+            _run([*words, "--ignore-fakeroot-command", SIF, "build.def"], workshop, environment, started)
     return workshop / SIF
 
 
@@ -108,6 +120,7 @@ def _run(words: Sequence[str], folder: Path, environment: Mapping[str, str], sta
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             umask=0o022,
+            process_group=0,
         )
     except FileNotFoundError as error:
         raise SurroundingsError(
@@ -117,9 +130,14 @@ def _run(words: Sequence[str], folder: Path, environment: Mapping[str, str], sta
         try:
             if as_root:
                 _map(process.pid)
-            _heard(process, started)
+            if process.stdin and process.stdout:
+                with contextlib.suppress(BrokenPipeError):  # it ended already, and says why
+                    process.stdin.write(b"\n")
+                    process.stdin.close()
+                _heard(process, process.stdout, started)
         except BaseException:
-            process.terminate()  # it then takes away what is not finished
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)  # its commands too; it then takes away what is not finished
             raise
 
 
@@ -139,16 +157,11 @@ def _map(pid: int) -> None:
         ) from error
 
 
-def _heard(process: subprocess.Popen[bytes], started: Callable[[int], None]) -> None:
-    """Let it run, and listen."""
-    heard = (process.stdin, process.stdout)
-    if heard[0] is None or heard[1] is None:
-        return
-    heard[0].write(b"\n")
-    heard[0].close()
+def _heard(process: subprocess.Popen[bytes], stream: IO[bytes], started: Callable[[int], None]) -> None:
+    """Listen to what it says until it ends."""
     said: deque[str] = deque(maxlen=LAST)
     ended: tuple[int, int] | None = None
-    for line in _lines(heard[1]):
+    for line in _lines(stream):
         word, _, rest = line.partition(" ")
         if word == scripts.STARTED and rest.isdecimal():
             said.clear()
@@ -159,11 +172,13 @@ def _heard(process: subprocess.Popen[bytes], started: Callable[[int], None]) -> 
             break
         else:
             said.append(line)
-    before, after = tuple(said), tuple(_lines(heard[1]))
+    before, after = tuple(said), tuple(_lines(stream))
     if process.wait() == 0:
         return
     if ended:
         raise FailedError(*ended, before)
+    if any(line.startswith("fakeroot: error while starting") for line in before):
+        raise _NoFakerootError
     raise refused((*before, *after))
 
 

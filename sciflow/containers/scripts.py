@@ -34,8 +34,11 @@ GIVEN = {
 UNSAID = (
     *(f"{tool}_{name}" for tool in ("APPTAINER", "SINGULARITY") for name in ("BIND", "CONTAINER", "ENVIRONMENT")),
     *(f"{tool}_{name}" for tool in ("APPTAINER", "SINGULARITY") for name in ("APPNAME", "COMMAND", "LABELS", "NAME")),
-    *("LD_LIBRARY_PATH", "PROMPT_COMMAND", "PS1"),
+    *("PROMPT_COMMAND", "PS1"),
 )
+
+# Apptainer's too; but where it has no range of ids for the user, `fakeroot` is found by it.
+LIBRARIES = 'test -n "$FAKEROOTKEY" || unset LD_LIBRARY_PATH'
 
 PUT = """\
 put() {
@@ -74,6 +77,7 @@ def _run(step: Run, number: int, proxies: Mapping[str, str]) -> str:
     words = [*step.words, *([f"/{FOLDER}/{number}.text"] if step.text else [])]
     return (
         f"unset {' '.join(sorted(UNSAID))}\n"
+        f"{LIBRARIES}\n"
         + "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(given.items()))
         + f"mkdir -p {folder} && cd {folder} || exit\n"
         f"exec {shlex.join(words)}\n"

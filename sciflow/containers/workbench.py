@@ -162,6 +162,7 @@ def _built(order: _Order, layers: list[Path], request: Request) -> Path:
         sif = building.build(request.workshop, told)
     except building.FailedError as failed:
         said = "".join(f"\n    {line}" for line in failed.said)
+        alone = "Invalid argument" in said  # as the kernel says of an owner that a namespace does not have
         raise WorkflowError(
             [
                 Fault(
@@ -169,7 +170,9 @@ def _built(order: _Order, layers: list[Path], request: Request) -> Path:
                     line=steps[failed.step].line,
                     column=1,
                     text=f"this ended with {failed.code} when the image was built{':' if said else ''}{said}",
-                    hint="a build has the network, and no files but those that are copied",
+                    hint=building.NO_NAMESPACE
+                    if alone
+                    else "it has the network, and no files but those that are copied",
                 )
             ]
         ) from failed

@@ -80,6 +80,16 @@ def test_what_apptainer_says_becomes_one_fault(tool, said, wanted):
     assert wanted in refused(tool(f"echo '{said}'; exit 1"))
 
 
+def test_where_fakeroot_does_not_run_in_the_image_it_is_built_without(tool):
+    started = []
+    workshop = tool(
+        'case "$*" in *--ignore-fakeroot-command*) echo sciflow-step 0; exit 0;; esac\n'
+        "echo 'fakeroot: error while starting the `faked'\"'\"' daemon.'; exit 255"
+    )
+    building.build(workshop, started.append)
+    assert started == [0]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="for root alone")
 def test_root_without_a_namespace_is_told_what_to_ask_for(tool, tmp_path):
     tool("exit 1", name="unshare")

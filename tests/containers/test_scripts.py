@@ -80,6 +80,16 @@ def test_a_command_has_its_environment_and_nothing_of_apptainer_s(tmp_path):
     assert not [line for line in said if line.startswith(("APPTAINER", "SINGULARITY", "PS1"))]
 
 
+@pytest.mark.parametrize(("key", "wanted"), [("", "gone"), ("1", "/libs")])
+def test_the_folder_of_apptainer_s_libraries_is_kept_for_fakeroot_alone(key, wanted):
+    text = scripts.script(Run(line=1, words=("/bin/sh", "-c", 'echo "${LD_LIBRARY_PATH-gone}"')), 0, (), {})
+    given = {"LD_LIBRARY_PATH": "/libs", "FAKEROOTKEY": key}
+    assert (
+        subprocess.run(["sh", "-c", text], env=given, capture_output=True, text=True, check=True).stdout
+        == f"{wanted}\n"
+    )
+
+
 def test_a_script_of_many_lines_is_a_file_of_its_own():
     text = scripts.script(Run(line=1, words=("/bin/sh", "-ex"), text="x\n"), 3, (), {})
     assert text.endswith(f"exec /bin/sh -ex /{scripts.FOLDER}/3.text\n")

@@ -191,6 +191,23 @@ def test_the_first_command_of_a_definition_that_fails_ends_it(study, base, own_c
 
 
 @pytest.mark.live("apptainer")
+def test_who_interrupts_a_build_leaves_nothing(study, base, own_cache):
+    def progress(said):
+        if "step 1" in said:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        laid(
+            study,
+            f"FROM {base}\nRUN mkdir /opt/x; chown 5:6 /opt/x; exec sleep 3600.25\n",
+            source=dockerfile,
+            progress=progress,
+        )
+    assert list((own_cache / "making").iterdir()) == []
+    assert subprocess.run(["pgrep", "-f", "sleep 3600[.]25"], check=False).returncode == 1
+
+
+@pytest.mark.live("apptainer")
 def test_a_base_in_a_file_beside_the_recipe_will_do(study, own_cache):
     manifest, blobs = image()
     index = json.dumps({"manifests": [{"digest": layering.digest(manifest)}]}).encode()
