@@ -190,7 +190,7 @@ def _lines(stream: IO[bytes]) -> Iterator[str]:
 def refused(said: Sequence[str]) -> SurroundingsError:
     """Turn what Apptainer says into one fault and its fix."""
     wrong = [line for line in said if re.match(r"FATAL|ERROR", line)] or [line for line in said if line.strip()]
-    last = wrong[-1] if wrong else "it said nothing"
+    last = "; ".join(wrong[-2:]) or "it said nothing"
     every = "\n".join(said)
     if "o space left" in every:
         return SurroundingsError(
@@ -199,5 +199,6 @@ def refused(said: Sequence[str]) -> SurroundingsError:
     if _NAMESPACE.search(every):
         return SurroundingsError(f"apptainer cannot build as this user: {last}", hint=NO_NAMESPACE)
     return SurroundingsError(
-        f"apptainer could not build the image: {last}", hint="it must be 1.2 or later, with mksquashfs"
+        f"apptainer could not build the image: {last}",
+        hint="it must be 1.2 or later, with mksquashfs, and the base must have `/bin/sh`",
     )

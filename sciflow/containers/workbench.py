@@ -12,10 +12,10 @@ import io
 import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import IO, TYPE_CHECKING, TypeAlias, cast
 
 from sciflow.containers import archive, building, instructions, lower, rootfs, scripts, squash, unpack
-from sciflow.containers.instructions import Item, Recipe, Run
+from sciflow.containers.instructions import Copy, Item, Recipe, Run
 from sciflow.containers.source import Base, Request
 from sciflow.errors import Fault, SurroundingsError, WorkflowError
 from sciflow.runner.tree import shown
@@ -65,10 +65,12 @@ def lay(request: Request, read: Read) -> Base:
     version = building.version()
     text = instructions.text(request.folder, file)
     first = read(text, file, Base(layers=()))
-    pins = _pins(request, instructions.items(first, request.folder, file))
+    items = instructions.items(first, request.folder, file)
+    pins = _pins(request, items)
     base = lower.lay(request, first.base)
     recipe = read(text, file, base)
-    order = _Order(recipe=recipe, items=instructions.items(recipe, request.folder, file), pins=pins)
+    _same_sources(first, recipe, file)
+    order = _Order(recipe=recipe, items=items, pins=pins)
     if recipe.ignored:
         request.progress(f"{shown(file)}: {', '.join(recipe.ignored)} mean nothing to a task, and are left out")
     return Base(
@@ -89,6 +91,15 @@ def recipe(image: PinnedImage) -> Mapping[str, str]:
     files = [f"sha256:{one.sha256}  {one.path}" for one in image.files]
     lines = [f"Built from the {image.source} `{shown(image.reference)}` with {tools}, of", *base, *files]
     return {"container/built.txt": "\n".join(lines) + "\n"}
+
+
+def _same_sources(first: Recipe, recipe: Recipe, file: str) -> None:
+    """Refuse what would copy other files on another base: they are pinned before anybody knows the base."""
+    faults = instructions.Faults(file=file)
+    for one, other in zip(first.steps, recipe.steps, strict=True):
+        if isinstance(one, Copy) and isinstance(other, Copy) and one.sources != other.sources:
+            faults.add(other.line, "what it copies depends on the environment of its base", "write the name itself")
+    faults.end()
 
 
 def _pins(request: Request, items: Mapping[int, tuple[Item, ...]]) -> dict[str, LockedFile]:
@@ -123,26 +134,45 @@ def _staged(order: _Order, request: Request) -> Path:
                 _add(layer, f"{number}.text", step.text.encode())
             for index, item in enumerate(items):
                 for path, below in item.files:
-                    data = _read(request.folder / path)
-                    pin = order.pins.get(path)
-                    if pin is None or hashlib.sha256(data).hexdigest() != pin.sha256:
-                        raise _moved(path)
-                    _add(layer, f"{number}/{index}/{below}", data, PROGRAM_MODE if pin.executable else FILE_MODE)
+                    _copied(layer, f"{number}/{index}/{below}", request.folder, path, order.pins[path])
         _add(layer, "run", scripts.runner(len(order.recipe.steps)).encode())
     return target
 
 
-def _read(path: Path) -> bytes:
+class _Hashed:
+    """A stream that is hashed while it is read."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream, self.sha256 = stream, hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self.sha256.update(data)
+        return data
+
+
+def _copied(layer: tarfile.TarFile, name: str, folder: Path, path: str, pin: LockedFile) -> None:
+    """Add a file of the workflow's folder, if it is the one that was pinned."""
     try:
-        return path.read_bytes()
+        with (folder / path).open("rb") as stream:
+            hashed = _Hashed(stream)
+            layer.addfile(
+                _info(name, pin.size, PROGRAM_MODE if pin.executable else FILE_MODE), cast("IO[bytes]", hashed)
+            )
     except OSError as error:
-        raise SurroundingsError(f"`{shown(str(path))}`: {error.strerror}") from error
+        raise _moved(path) from error  # it is gone, or shorter
+    if hashed.sha256.hexdigest() != pin.sha256:
+        raise _moved(path)
 
 
-def _add(layer: tarfile.TarFile, name: str, data: bytes, mode: int = FILE_MODE) -> None:
+def _add(layer: tarfile.TarFile, name: str, data: bytes) -> None:
+    layer.addfile(_info(name, len(data), FILE_MODE), io.BytesIO(data))
+
+
+def _info(name: str, size: int, mode: int) -> tarfile.TarInfo:
     info = tarfile.TarInfo(f"{scripts.FOLDER}/{name}")
-    info.size, info.mode, info.mtime = len(data), mode, 0
-    layer.addfile(info, io.BytesIO(data))
+    info.size, info.mode, info.mtime = size, mode, 0
+    return info
 
 
 def _built(order: _Order, layers: list[Path], request: Request) -> Path:

@@ -256,6 +256,23 @@ def test_a_base_that_is_not_there_is_named_and_nothing_stays(study, registry, ow
     assert list((own_cache / "making").iterdir()) == []
 
 
+@pytest.mark.live("apptainer")
+def test_what_is_copied_cannot_depend_on_the_base(study, base, own_cache):
+    with pytest.raises(WorkflowError, match="recipe:2:1: what it copies depends on the environment of its base"):
+        laid(study, f"FROM {base}\nCOPY data/${{LEVEL:-sub}} /data\n", source=dockerfile)
+
+
+@pytest.mark.live("apptainer")
+@pytest.mark.parametrize("change", ["other", "o", None])
+def test_a_file_that_changes_before_it_is_copied_is_named(study, base, own_cache, change):
+    def progress(said):
+        if said.startswith("pulling the config"):
+            (study / "data/one").write_text(change) if change else (study / "data/one").unlink()
+
+    with pytest.raises(SurroundingsError, match="`data/one` is not what was locked"):
+        laid(study, f"FROM {base}\nCOPY data /data\n", source=dockerfile, progress=progress)
+
+
 def test_without_apptainer_the_message_says_what_to_install(study, own_cache, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SurroundingsError, match=r"`apptainer` is not on PATH.*\n.*install apptainer"):
