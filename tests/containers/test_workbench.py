@@ -1,3 +1,4 @@
+import gzip
 import json
 import os
 import shutil
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sciflow.containers import archive, cache, definition, dockerfile, workbench
+from sciflow.containers import archive, cache, definition, dockerfile, rootfs, squash, unpack, workbench
 from sciflow.containers.image import PinnedImage, own_platform
 from sciflow.containers.locked import LockedFile
 from sciflow.containers.rootfs import Node
@@ -325,3 +326,55 @@ def test_a_recipe_says_what_was_built_of_what():
         "sha256:b  manifest of the base\nsha256:d  tool.def\n"
     )
     assert definition.recipe(pinned) == dockerfile.recipe(pinned) == {"container/built.txt": text}
+
+
+PLAIN = """\
+Bootstrap: {kind}
+From: {base}
+%files
+    tool.sh
+    tool.sh /opt/x/
+    data /srv/new
+    data /srv/new
+    data/ /mix/
+    d*/one "/opt/with space"
+%post
+    umask 022  # which Apptainer leaves to chance
+    echo "  kept  %x" > /opt/said
+    cd /opt; false || umask >> said
+"""
+
+
+def listed(root, layer):
+    """Return kind, mode, target and bytes of all that is in a tree."""
+    data = layer.read_bytes()
+    return {
+        path: (node.kind, node.mode, node.target, data[node.offset : node.offset + node.size])
+        for path, node in rootfs.walk(root)
+    }
+
+
+@pytest.mark.live("apptainer")
+def test_apptainer_itself_makes_the_same_of_a_definition(study, base, own_cache, tmp_path):
+    laid(study, PLAIN.format(kind="docker", base=base), into=tmp_path / "tar")
+    place = Path(tempfile.mkdtemp(prefix="sciflow-live-"))
+    try:
+        shutil.copytree(study, place / "study")
+        (place / "study/tool.sh").chmod(0o755)  # as it is carried, whatever it was for others than its owner
+        (place / "study/recipe").write_text(PLAIN.format(kind="localimage", base="base.sqfs"))
+        blobs = image()[1].values()
+        (place / "base.tar").write_bytes(next(gzip.decompress(data) for data in blobs if data.startswith(b"\x1f\x8b")))
+        archive.squashfs(place / "base.tar", place / "study/base.sqfs", times=True)
+        for path in [place, *place.rglob("*")]:
+            path.chmod(0o777 if path == place else 0o755 if path.is_dir() or path.name == "tool.sh" else 0o644)
+        words = ["sh", "-c", 'umask 022; cd "$0"; exec "$@"', place / "study", "apptainer", "build"]
+        flags = ["--mksquashfs-args", " ".join(squash.WORDS), place / "built.sif", "recipe"]
+        subprocess.run([*plain_user(), "env", f"APPTAINER_TMPDIR={place}", *words, *flags], check=True)
+        theirs = squash.tree(place / "built.sif")
+        workbench.clean(theirs, unpack.tree([place / "base.tar"]), 0)
+        theirs.children["etc"].children.pop("hosts")
+        ours = unpack.tree([tmp_path / "tar"])
+        ours.children["etc"].children.pop("hosts")
+        assert listed(ours, tmp_path / "tar") == listed(theirs, place / "built.sif")
+    finally:
+        shutil.rmtree(place)
