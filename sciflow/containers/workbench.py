@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, TypeAlias, cast
 
 from sciflow.containers import archive, building, instructions, lower, rootfs, scripts, squash, unpack
+from sciflow.containers.image import own_platform
 from sciflow.containers.instructions import Copy, Item, Recipe, Run
 from sciflow.containers.source import Base, Request
 from sciflow.errors import Fault, SurroundingsError, WorkflowError
@@ -62,6 +63,11 @@ class _Order:
 def lay(request: Request, read: Read) -> Base:
     """Build a recipe on its base. Raises WorkflowError for the recipe and for commands that fail, SurroundingsError."""
     file = request.image.reference
+    if request.platform != own_platform():
+        raise SurroundingsError(
+            f"`{shown(file)}` for {request.platform} cannot be built on {own_platform()}",
+            hint="compile on such a machine",
+        )
     version = building.version()
     text = instructions.text(request.folder, file)
     first = read(text, file, Base(layers=()))

@@ -99,13 +99,18 @@ def base(registry):
     return f"{registry.name}/a/b:1"
 
 
-def laid(folder, text, *, source=definition, pinned=None, into=None, progress=print):
+def laid(folder, text, *, source=definition, pinned=None, into=None, progress=print, platform=""):
     """Build a recipe; return its base, and the bytes of its one layer."""
     (folder / "recipe").write_text(text)
     asked = spec.Image(source=source.NAME, reference="recipe")
     with cache.workshop() as workshop:
         request = Request(
-            image=asked, pinned=pinned, folder=folder, workshop=workshop, platform=own_platform(), progress=progress
+            image=asked,
+            pinned=pinned,
+            folder=folder,
+            workshop=workshop,
+            platform=platform or own_platform(),
+            progress=progress,
         )
         found = source.lay(request)
         if into:
@@ -272,6 +277,11 @@ def test_a_file_that_changes_before_it_is_copied_is_named(study, base, own_cache
 
     with pytest.raises(SurroundingsError, match="`data/one` is not what was locked"):
         laid(study, f"FROM {base}\nCOPY data /data\n", source=dockerfile, progress=progress)
+
+
+def test_another_platform_s_image_is_not_built_here(study, own_cache):
+    with pytest.raises(SurroundingsError, match="`recipe` for linux/vax cannot be built on"):
+        laid(study, "FROM a\n", source=dockerfile, platform="linux/vax")
 
 
 def test_without_apptainer_the_message_says_what_to_install(study, own_cache, monkeypatch, tmp_path):
