@@ -20,6 +20,7 @@ DOORS = {
     "networkx": ["plan/graph.py"],
     "packaging": ["containers/pylock.py"],
     "polars": ["results/"],
+    "spython": ["containers/instructions.py"],
     "tomli_w": ["workflow/draft.py"],
     "uv": ["containers/resolver.py"],
     "vl_convert": ["results/figures.py"],

@@ -44,6 +44,7 @@ class Base:
     layers: tuple[Path, ...]
     environment: Pairs = ()
     folder: str = ""
+    labels: Pairs = ()
     digests: Mapping[str, str] = field(default_factory=dict)
     packages: tuple[Package, ...] = ()
     files: tuple[LockedFile, ...] = ()
