@@ -57,7 +57,7 @@ ENGINES: tuple[Engine, ...] = (apptainer, singularity, docker, podman, host)
 """In the order in which they are tried where the user names none."""
 
 SOURCES: Mapping[str, Source] = {source.NAME: source for source in (debian, imagefile, nix)}
-"""All but `from`."""
+"""Those that cost nothing to have at hand; `_source` knows the others."""
 
 IMAGE, PYTHON, ALL = "image", "python", "*"
 """What of an image can be asked for anew by name, beside each wheel: the base, all wheels, both."""
@@ -136,11 +136,19 @@ def _as_it_is(image: PinnedImage) -> bool:
 
 
 def _source(name: str) -> Source:
+    # Each brings along what no other image has a use for: http and ssl, spython.
     if name == "from":
-        # It brings http and ssl along, which no other image has a use for.
         from sciflow.containers import oci  # noqa: PLC0415
 
         return oci
+    if name == "definition":
+        from sciflow.containers import definition  # noqa: PLC0415
+
+        return definition
+    if name == "dockerfile":
+        from sciflow.containers import dockerfile  # noqa: PLC0415
+
+        return dockerfile
     return SOURCES[name]
 
 
@@ -190,12 +198,27 @@ def _made(
     archive.version()  # where it cannot be packed nothing is pulled either
     with cache.workshop() as workshop:
         request = Request(
-            image=image, pinned=pinned, folder=folder, workshop=workshop, platform=platform, progress=progress
+            image=image,
+            pinned=_of_base(pinned, folder),
+            folder=folder,
+            workshop=workshop,
+            platform=platform,
+            progress=progress,
         )
         base = build.kept(pinned) or _source(image.source).lay(request)
         base = replace(build.keep(request, base), files=_source(image.source).files(image, folder))
         whole, chosen = build.over(request, base, _chosen(pinned) if same else None, held=held, update=update)
         return build.build(request, base, chosen, whole)
+
+
+def _of_base(pinned: PinnedImage | None, folder: Path) -> PinnedImage | None:
+    """Return the pin without the files that ask for wheels: they are none of the base's."""
+    if pinned is None or not pinned.python:
+        return pinned
+    from sciflow.containers import wheels  # noqa: PLC0415 - as in `build`
+
+    theirs = {file.path for file in wheels.files(pinned.python, folder)}
+    return replace(pinned, files=tuple(file for file in pinned.files if file.path not in theirs))
 
 
 def _chosen(pinned: PinnedImage | None) -> Resolved | None:
@@ -279,7 +302,7 @@ def _tree(image: PinnedImage, folder: Path, workshop: Path, progress: Callable[[
     workshop.mkdir()
     request = Request(
         image=_asked(image),
-        pinned=image,
+        pinned=_of_base(image, folder),
         folder=folder,
         workshop=workshop,
         platform=image.platform,

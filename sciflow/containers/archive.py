@@ -72,6 +72,18 @@ def squashfs(tar: Path, target: Path) -> None:
         shutil.rmtree(tree, ignore_errors=True)
 
 
+def transcode(source: Path, start: int, target: Path, words: Sequence[str]) -> None:
+    """Write a squashfs that begins at a byte of a file anew, packed as `words` say: modes, owners and times stay.
+
+    Between the two stands one file (a pseudo file), so no disk of a plain user's has to hold what he could not make.
+    Raises SurroundingsError if unsquashfs or mksquashfs is missing, too old (before 4.5) or fails.
+    """
+    between = target.with_name(f"{target.name}.pseudo")
+    _run(["unsquashfs", "-quiet", "-o", str(start), "-pf", str(between), str(source)])
+    _run(["mksquashfs", "-", str(target), "-pf", str(between), "-noappend", "-no-progress", "-quiet", *words])
+    between.unlink()
+
+
 def _opened(tree: Path) -> list[bytes]:
     """Open to their owner what its mode shuts even to him; return the lines that tell mksquashfs the true modes.
 

@@ -56,11 +56,17 @@ def over(
     return replace(base, layers=(*base.layers, layer), environment=venv.environment(base.environment)), chosen
 
 
+def _merged(below: Pairs, above: Pairs) -> Pairs:
+    return tuple(sorted((dict(below) | dict(above)).items()))
+
+
 def tree(request: Request, base: Base) -> tuple[Path, Pairs]:
     """Write the image's tree as a tar in the workshop; return it, and the environment of who enters the image."""
     root = unpack.tree(base.layers)
-    environment = tuple(sorted((dict(base.environment) | dict(request.image.environment)).items()))
-    configuration.furnish(root, environment, request.image.labels)
+    environment = _merged(base.environment, request.image.environment)
+    labels = _merged(base.labels, request.image.labels)
+    # An image file may have been built by Apptainer, with scripts that nobody but Apptainer understands.
+    configuration.furnish(root, environment, labels, last=request.image.source == "file")
     tar = request.workshop / "whole.tar"
     rootfs.write(root, base.layers, tar)
     return tar, environment
@@ -90,7 +96,7 @@ def build(request: Request, base: Base, chosen: Resolved | None, whole: Base) ->
         request.workshop,
         architecture=request.platform.split("/")[1],
         environment=environment,
-        labels=image.labels,
+        labels=_merged(base.labels, image.labels),
         folder=base.folder,
     )
     return PinnedImage(
@@ -104,7 +110,9 @@ def build(request: Request, base: Base, chosen: Resolved | None, whole: Base) ->
         wheels=chosen.wheels if chosen else (),
         files=tuple(sorted({*base.files, *(chosen.files if chosen else ())})),
         paths=base.paths,
+        over=base.over,
         given=base.environment,
+        given_labels=base.labels,
         folder=base.folder,
         environment=image.environment,
         labels=image.labels,
@@ -122,6 +130,8 @@ def kept(pinned: PinnedImage | None) -> Base | None:
     return Base(
         layers=(tar,),
         environment=pinned.given,
+        labels=pinned.given_labels,
+        over=pinned.over,
         folder=pinned.folder,
         digests={name: digest for name, digest in pinned.digests if name not in made},
         packages=pinned.packages,

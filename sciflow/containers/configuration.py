@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # Apptainer reads an image's own scripts of this folder before it runs a word in it; `Env` of OCI it writes to this one.
 SCRIPT = (".singularity.d", "env", "10-docker2singularity.sh")
+LAST_SCRIPT = (".singularity.d", "env", "95-sciflow.sh")
 SCRIPT_MODE = 0o755
 LABELS = (".singularity.d", "labels.json")
 LABELS_MODE = 0o644
@@ -73,17 +74,18 @@ def _environment(entries: Iterable[Any]) -> dict[str, str]:
     return found
 
 
-def furnish(root: Node, environment: Pairs, labels: Pairs) -> None:
+def furnish(root: Node, environment: Pairs, labels: Pairs, *, last: bool = False) -> None:
     """Give the tree the files by which Apptainer gets an image's environment and labels; Docker has its own config.
 
     As in what Apptainer makes of OCI images, PATH is the image's, and another variable only where nothing set it.
+    `last`: the tree has scripts of its own already, and this one comes after them, and holds.
     """
     if environment:
         lines = ["#!/bin/sh"]
         for name, value in environment:
             text = f"export {name}={shlex.quote(value)}"
-            lines.append(text if name == PATH else f'if [ -z "${{{name}+set}}" ]; then {text}; fi')
-        _put(root, SCRIPT, "\n".join(lines) + "\n", SCRIPT_MODE)
+            lines.append(text if last or name == PATH else f'if [ -z "${{{name}+set}}" ]; then {text}; fi')
+        _put(root, LAST_SCRIPT if last else SCRIPT, "\n".join(lines) + "\n", SCRIPT_MODE)
     if labels:
         _put(root, LABELS, names.canonical(dict(labels)) + "\n", LABELS_MODE)
 

@@ -49,13 +49,18 @@ _OF_THE_USER = {"HOME", "USER", "LOGNAME", "UID", "PWD", "HOSTNAME", "SHELL", "T
 
 
 def files(image: spec.Image, folder: Path, /) -> tuple[LockedFile, ...]:
-    """Pin the definition and what it copies. Raises WorkflowError, SurroundingsError."""
+    """Pin the definition and what it copies. Raises ImageError, SurroundingsError."""
     recipe = read(instructions.text(folder, image.reference), image.reference, Base(layers=()))
     return instructions.files(instructions.items(recipe, folder, image.reference), folder, image.reference)
 
 
+def fits(image: spec.Image, pinned: PinnedImage, _folder: Path | None) -> bool:
+    """Say whether it is the same file; what it copies is compared by `files`."""
+    return image.reference == pinned.reference
+
+
 def lay(request: Request, /) -> Base:
-    """Build it on its base. Raises WorkflowError, SurroundingsError."""
+    """Build it on its base. Raises ImageError, SurroundingsError."""
     return workbench.lay(request, read)
 
 
@@ -82,7 +87,7 @@ class _Section:
 
 
 def read(text: str, file: str, under: Base) -> Recipe:
-    """Read a definition; `under` gives the environment of its base. Raises WorkflowError with all its faults."""
+    """Read a definition; `under` gives the environment of its base. Raises ImageError with all its faults."""
     faults = Faults(file=file)
     header, sections = _scanned(text, faults)
     base = _base(header, file, faults)

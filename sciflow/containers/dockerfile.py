@@ -16,7 +16,7 @@ from sciflow.containers import instructions, quoting, reference, workbench
 from sciflow.containers.archive import SEARCH_PATH
 from sciflow.containers.instructions import Copy, Faults, Make, Recipe, Run, Step
 from sciflow.containers.source import Base
-from sciflow.errors import Fault, SurroundingsError, WorkflowError
+from sciflow.errors import Fault, ImageError, SurroundingsError
 from sciflow.runner.tree import shown
 
 if TYPE_CHECKING:
@@ -46,15 +46,20 @@ _STAGE = re.compile(r"(\S+)(?:\s+AS\s+\S+)?", re.IGNORECASE)
 
 
 def files(image: spec.Image, folder: Path, /) -> tuple[LockedFile, ...]:
-    """Pin the Dockerfile and what it copies. Raises WorkflowError, SurroundingsError."""
+    """Pin the Dockerfile and what it copies. Raises ImageError, SurroundingsError."""
     _alone(folder, image.reference)
     file = image.reference
     recipe = read(instructions.text(folder, file), file, Base(layers=()))
     return instructions.files(instructions.items(recipe, folder, file), folder, file)
 
 
+def fits(image: spec.Image, pinned: PinnedImage, _folder: Path | None) -> bool:
+    """Say whether it is the same file; what it copies is compared by `files`."""
+    return image.reference == pinned.reference
+
+
 def lay(request: Request, /) -> Base:
-    """Build it on its base. Raises WorkflowError, SurroundingsError."""
+    """Build it on its base. Raises ImageError, SurroundingsError."""
     _alone(request.folder, request.image.reference)
     return workbench.lay(request, read)
 
@@ -69,7 +74,7 @@ def _alone(folder: Path, file: str) -> None:
     for name in (IGNORE_LIST, f"{posixpath.basename(file)}{IGNORE_LIST}"):
         place = posixpath.join(posixpath.dirname(file), name)
         if (folder / place).exists():
-            raise WorkflowError(
+            raise ImageError(
                 [
                     Fault(
                         file=shown(place),
@@ -108,7 +113,7 @@ class _RefusedError(Exception):
 
 
 def read(text: str, file: str, under: Base) -> Recipe:
-    """Read a Dockerfile; `under` gives the environment and the folder of its base. Raises WorkflowError: all faults."""
+    """Read a Dockerfile; `under` gives the environment and the folder of its base. Raises ImageError: all faults."""
     faults = Faults(file=file)
     state = _State(faults=faults, given=dict(under.environment), folder=under.folder)
     for line, said in _joined(text, faults):

@@ -57,8 +57,9 @@ class PinnedImage:
     `asked` are the Debian packages, or the patterns of a flake's files, that the workflow names, sorted; `packages`
     are all that are installed. `wheels` are those that `python`, a file of the workflow's folder, asks for. `files` are
     what of that folder the image is made of: by path from there, sorted. `paths` are the store paths of a closure, with
-    digest and size of their NARs. `given` and `folder` are the environment and the folder to work in that the base
-    gives; `environment` and `labels` are what the workflow adds.
+    digest and size of their NARs. `over` is the reference below a definition or a Dockerfile. `given`, `given_labels`
+    and `folder` are the environment, the labels and the folder to work in that the base gives; `environment` and
+    `labels` are what the workflow adds.
     `reference` is what the workflow says. `size` is in bytes: of the squashfs, of the file; 0 where unknown.
     """
 
@@ -72,7 +73,9 @@ class PinnedImage:
     wheels: tuple[Wheel, ...] = ()
     files: tuple[LockedFile, ...] = ()
     paths: tuple[LockedFile, ...] = ()
+    over: str = ""
     given: Pairs = ()
+    given_labels: Pairs = ()
     folder: str = ""
     environment: Pairs = ()
     labels: Pairs = ()

@@ -1,12 +1,13 @@
-"""An image file (SIF or squashfs) beside the workflow: hashed while it is copied into the cache."""
+"""An image file (SIF or squashfs) beside the workflow: run as it is, or read so that more can be laid over it."""
 
 from __future__ import annotations
 
 import shutil
 from typing import TYPE_CHECKING
 
-from sciflow.containers import cache
+from sciflow.containers import archive, cache, rootfs, squash
 from sciflow.containers.image import PinnedImage
+from sciflow.containers.source import Base
 from sciflow.errors import SurroundingsError
 from sciflow.runner import names
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sciflow.containers.locked import LockedFile
-    from sciflow.containers.source import Base, Request
+    from sciflow.containers.source import Request
     from sciflow.workflow import spec
 
 # The first bytes of what Apptainer runs: a squashfs (little-endian super block), and a SIF after its launch line.
@@ -37,8 +38,19 @@ def fits(image: spec.Image, pinned: PinnedImage, folder: Path | None) -> bool:
 
 
 def lay(request: Request) -> Base:
-    """Unpack the image, so that more can be laid over it."""
-    raise NotImplementedError(request)
+    """Read the image's tree, so that more can be laid over it. Raises SurroundingsError: not there, none, changed."""
+    pinned = _copied(request.image.reference, request.folder, request.platform)
+    digest, path = pinned.digest("file"), cache.place(pinned.identity)
+    if request.pinned and digest != request.pinned.digest("file"):
+        raise SurroundingsError(
+            f"the image file `{request.image.reference}` is not the one that was locked",
+            hint="`sciflow compile --update` takes it as it is now",
+        )
+    request.progress(f"reading {request.image.reference}")
+    plain, tar = request.workshop / "plain.sqfs", request.workshop / "base.tar"
+    archive.transcode(path, squash.start(path), plain, squash.WORDS)
+    rootfs.write(squash.tree(plain), [plain], tar)
+    return Base(layers=(tar,), digests={"file": digest})
 
 
 def recipe(_image: PinnedImage) -> Mapping[str, str]:
@@ -48,6 +60,10 @@ def recipe(_image: PinnedImage) -> Mapping[str, str]:
 
 def resolve(path: str, *, folder: Path, platform: str) -> PinnedImage:
     """Pin the image file at `path`, relative to `folder`. Raises SurroundingsError if it is not there or no image."""
+    return _copied(path, folder, platform)
+
+
+def _copied(path: str, folder: Path, platform: str) -> PinnedImage:
     source = folder / path
     try:
         with source.open("rb") as stream:

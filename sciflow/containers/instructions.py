@@ -17,7 +17,7 @@ from spython.logger import bot
 from spython.main.parse.parsers import get_parser
 
 from sciflow.containers import locked
-from sciflow.errors import Fault, SurroundingsError, WorkflowError
+from sciflow.errors import Fault, ImageError, SurroundingsError
 from sciflow.runner import names
 from sciflow.runner.tree import shown
 
@@ -91,13 +91,13 @@ class Faults:
         self.found.append(Fault(file=shown(self.file), line=line, column=1 if line else 0, text=text, hint=hint))
 
     def end(self) -> None:
-        """Raise WorkflowError if there are any."""
+        """Raise ImageError if there are any."""
         if self.found:
-            raise WorkflowError(self.found)
+            raise ImageError(self.found)
 
 
 def text(folder: Path, reference: str) -> str:
-    """Read a recipe. Raises WorkflowError if it is no text, SurroundingsError if it cannot be read."""
+    """Read a recipe. Raises ImageError if it is no text, SurroundingsError if it cannot be read."""
     path = folder / reference
     try:
         data = path.read_bytes() if path.stat().st_size <= MAX_TEXT else b"\0"
@@ -131,7 +131,7 @@ class Item:
 def items(recipe: Recipe, folder: Path, reference: str) -> dict[int, tuple[Item, ...]]:
     """Find what each copy means among the files beside the recipe, by the number of its step.
 
-    Raises WorkflowError, naming the line, for what is not there, is a link, lies outside or is not carried.
+    Raises ImageError, naming the line, for what is not there, is a link, lies outside or is not carried.
     """
     faults, found = Faults(file=reference), {}
     above = os.path.dirname(reference)  # noqa: PTH120 - a text, and it stays one
@@ -148,7 +148,7 @@ def items(recipe: Recipe, folder: Path, reference: str) -> dict[int, tuple[Item,
 
 
 def files(items_of: Mapping[int, tuple[Item, ...]], folder: Path, reference: str) -> tuple[LockedFile, ...]:
-    """Pin the recipe and all that it copies, sorted. Raises WorkflowError, SurroundingsError."""
+    """Pin the recipe and all that it copies, sorted. Raises ImageError, SurroundingsError."""
     paths = {reference} | {path for many in items_of.values() for one in many for path, _ in one.files}
     return tuple(locked.pin(folder / path, path) for path in sorted(paths))
 

@@ -38,13 +38,15 @@ class Request:
 class Base:
     """A root file system: plain tars in a workshop or in the cache, the lowest first, and what it gives who enters it.
 
-    The rest says what it was made of, as in `PinnedImage`.
+    `over` is the reference of the image below, where it was built on one. The rest says what it was made of, as in
+    `PinnedImage`.
     """
 
     layers: tuple[Path, ...]
     environment: Pairs = ()
     folder: str = ""
     labels: Pairs = ()
+    over: str = ""
     digests: Mapping[str, str] = field(default_factory=dict)
     packages: tuple[Package, ...] = ()
     files: tuple[LockedFile, ...] = ()

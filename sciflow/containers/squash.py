@@ -2,7 +2,7 @@
 
 Nothing is unpacked: modes that a plain user's disk would not hold (setgid, closed to their owner), hard links and
 times come as whoever wrote the squashfs saw them. The numbers are those of the squashfs 4.0 format
-(Linux, Documentation/filesystems/squashfs.rst) and of SIF's header (github.com/apptainer/sif, pkg/sif/sif.go).
+(Linux, Documentation/filesystems/squashfs.rst).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
+from sciflow.containers import sif
 from sciflow.containers.rootfs import Node
 from sciflow.errors import SurroundingsError
 
@@ -24,12 +25,6 @@ WORDS = ("-noI", "-noD", "-noF", "-noX", "-no-sparse", "-no-xattrs")
 """What mksquashfs is told, so that this room can read what it writes."""
 
 MAGIC = b"hsqs"
-SIF_MAGIC, SIF_MAGIC_AT = b"SIF_MAGIC\0", 32
-SIF_TABLE = struct.Struct("<qq")  # how many descriptors, and where they begin
-SIF_TABLE_AT = 88
-DESCRIPTOR = struct.Struct("<i?IIIqq")  # kind, used, id, group, link, offset, size
-DESCRIPTOR_SIZE = 585
-PARTITION = 0x4004
 
 SUPERBLOCK = struct.Struct("<IIIIIHHHHHHQQQQQQQQ")
 COMMON = struct.Struct("<HHHHII")  # kind, mode, owner, group, mtime, number
@@ -55,7 +50,7 @@ def tree(path: Path, *, layer: int = 0) -> Node:
     """
     try:
         with path.open("rb") as stream:
-            reader = _opened(stream, _start(stream), layer)
+            reader = _opened(stream, start(path), layer)
             return _folder(reader, reader.root, depth=0)
     except (struct.error, zlib.error) as error:
         raise _fault(f"it is damaged ({type(error).__name__})") from error
@@ -65,22 +60,14 @@ def _fault(why: str) -> SurroundingsError:
     return SurroundingsError(f"the built image cannot be read: {why}", hint="is there space? are the tools current?")
 
 
-def _start(stream: IO[bytes]) -> int:
-    """Return where the squashfs begins."""
-    stream.seek(0)
-    if stream.read(len(MAGIC)) == MAGIC:
-        return 0
-    stream.seek(SIF_MAGIC_AT)
-    if stream.read(len(SIF_MAGIC)) != SIF_MAGIC:
-        raise _fault("it is neither a SIF nor a squashfs")
-    stream.seek(SIF_TABLE_AT)
-    count, at = SIF_TABLE.unpack(stream.read(SIF_TABLE.size))
-    for number in range(count):
-        stream.seek(at + number * DESCRIPTOR_SIZE)
-        kind, used, _, _, _, offset, _ = DESCRIPTOR.unpack(stream.read(DESCRIPTOR.size))
-        if used and kind == PARTITION:
-            return int(offset)
-    raise _fault("its SIF has no root file system")
+def start(path: Path) -> int:
+    """Return where the squashfs begins in a file. Raises SurroundingsError for what holds none."""
+    if sif.is_one(path):
+        return sif.root(path)[0]
+    with path.open("rb") as stream:
+        if stream.read(len(MAGIC)) != MAGIC:
+            raise _fault("it is neither a SIF nor a squashfs")
+    return 0
 
 
 @dataclass(kw_only=True, slots=True, eq=False)

@@ -11,15 +11,16 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, TypeAlias, cast
 
-from sciflow.containers import archive, building, instructions, lower, rootfs, scripts, squash, unpack
+from sciflow.containers import archive, building, instructions, oci, rootfs, scripts, squash, unpack
 from sciflow.containers.image import own_platform
 from sciflow.containers.instructions import Copy, Item, Recipe, Run
 from sciflow.containers.source import Base, Request
-from sciflow.errors import Fault, SurroundingsError, WorkflowError
+from sciflow.errors import Fault, ImageError, SurroundingsError
 from sciflow.runner.tree import shown
+from sciflow.workflow import spec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +62,7 @@ class _Order:
 
 
 def lay(request: Request, read: Read) -> Base:
-    """Build a recipe on its base. Raises WorkflowError for the recipe and for commands that fail, SurroundingsError."""
+    """Build a recipe on its base. Raises ImageError for the recipe and for commands that fail, SurroundingsError."""
     file = request.image.reference
     if request.platform != own_platform():
         raise SurroundingsError(
@@ -73,7 +74,7 @@ def lay(request: Request, read: Read) -> Base:
     first = read(text, file, Base(layers=()))
     items = instructions.items(first, request.folder, file)
     pins = _pins(request, items)
-    base = lower.lay(request, first.base)
+    base = _under(request, first.base)
     recipe = read(text, file, base)
     _same_sources(first, recipe, file)
     order = _Order(recipe=recipe, items=items, pins=pins)
@@ -84,10 +85,20 @@ def lay(request: Request, read: Read) -> Base:
         environment=recipe.environment,
         folder=recipe.folder or base.folder,
         labels=recipe.labels,
+        over=recipe.base,
         digests=base.digests,
         files=tuple(pins[path] for path in sorted(pins)),
         tools=(("apptainer", version),),
     )
+
+
+def _under(request: Request, name: str) -> Base:
+    """Have the layers of the recipe's own base: by its digest where that is pinned."""
+    below = request.workshop / "under"
+    below.mkdir()
+    image = spec.Image(source="from", reference=name)
+    pinned = replace(request.pinned, source="from", reference=name) if request.pinned else None
+    return oci.lay(replace(request, image=image, pinned=pinned, workshop=below))
 
 
 def recipe(image: PinnedImage) -> Mapping[str, str]:
@@ -95,7 +106,8 @@ def recipe(image: PinnedImage) -> Mapping[str, str]:
     tools = ", ".join(f"{name} {version}" for name, version in image.tools)
     base = [f"{digest}  {name} of the base" for name, digest in image.digests if name in {"file", "index", "manifest"}]
     files = [f"sha256:{one.sha256}  {one.path}" for one in image.files]
-    lines = [f"Built from the {image.source} `{shown(image.reference)}` with {tools}, of", *base, *files]
+    lines = [f"Built from the {image.source} `{shown(image.reference)}` over `{shown(image.over)}` with {tools}, of"]
+    lines += [*base, *files]
     return {"container/built.txt": "\n".join(lines) + "\n"}
 
 
@@ -187,7 +199,7 @@ def _built(order: _Order, layers: list[Path], request: Request) -> Path:
     before = unpack.tree(layers)
     tar, base = request.workshop / "built.tar", request.workshop / building.BASE
     rootfs.write(before, layers, tar)
-    archive.squashfs(tar, base, times=True)
+    archive.squashfs(tar, base)
     tar.unlink()
     started = int(base.stat().st_mtime)  # by the clock of the disk that the build's files are on
 
@@ -199,7 +211,7 @@ def _built(order: _Order, layers: list[Path], request: Request) -> Path:
     except building.FailedError as failed:
         said = "".join(f"\n    {line}" for line in failed.said)
         alone = "Invalid argument" in said  # as the kernel says of an owner that a namespace does not have
-        raise WorkflowError(
+        raise ImageError(
             [
                 Fault(
                     file=shown(file),

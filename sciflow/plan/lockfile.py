@@ -46,8 +46,10 @@ def _image(image: PinnedImage) -> dict[str, Any]:
     """Write an image; what most images have nothing of stands there only where there is something."""
     rare = {
         "python": image.python,
+        "over": image.over,
         "folder": image.folder,
         "given": dict(image.given),
+        "given_labels": dict(image.given_labels),
         "environment": dict(image.environment),
         "labels": dict(image.labels),
         "files": [_line(file) for file in image.files],
@@ -122,7 +124,9 @@ def _pinned(entry: Mapping[str, Any]) -> PinnedImage:
         wheels=tuple(wheels),
         files=_files(entry.get("files", ())),
         paths=_files(entry.get("paths", ())),
+        over=entry.get("over", ""),
         given=_pairs(entry.get("given", {})),
+        given_labels=_pairs(entry.get("given_labels", {})),
         folder=entry.get("folder", ""),
         environment=_pairs(entry.get("environment", {})),
         labels=_pairs(entry.get("labels", {})),

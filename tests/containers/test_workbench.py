@@ -328,11 +328,12 @@ def test_a_recipe_says_what_was_built_of_what():
         reference="tool.def",
         platform="linux/amd64",
         digests=(("manifest", "sha256:b"), ("tree", "sha256:c")),
+        over="docker://a/b:1",
         files=(LockedFile(path="tool.def", sha256="d", size=1),),
         tools=(("apptainer", "1.4.5"),),
     )
     text = (
-        "Built from the definition `tool.def` with apptainer 1.4.5, of\n"
+        "Built from the definition `tool.def` over `docker://a/b:1` with apptainer 1.4.5, of\n"
         "sha256:b  manifest of the base\nsha256:d  tool.def\n"
     )
     assert definition.recipe(pinned) == dockerfile.recipe(pinned) == {"container/built.txt": text}
@@ -374,7 +375,7 @@ def test_apptainer_itself_makes_the_same_of_a_definition(study, base, own_cache,
         (place / "study/recipe").write_text(PLAIN.format(kind="localimage", base="base.sqfs"))
         blobs = image()[1].values()
         (place / "base.tar").write_bytes(next(gzip.decompress(data) for data in blobs if data.startswith(b"\x1f\x8b")))
-        archive.squashfs(place / "base.tar", place / "study/base.sqfs", times=True)
+        archive.squashfs(place / "base.tar", place / "study/base.sqfs")
         for path in [place, *place.rglob("*")]:
             path.chmod(0o777 if path == place else 0o755 if path.is_dir() or path.name == "tool.sh" else 0o644)
         words = ["sh", "-c", 'umask 022; cd "$0"; exec "$@"', place / "study", "apptainer", "build"]
