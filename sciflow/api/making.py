@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path  # noqa: TC003  part of the signatures that programs look at
 from typing import TYPE_CHECKING, Any
@@ -117,7 +117,8 @@ def _content(workflow: Workflow, sweep: Sweep, pinned: Lock, folder: Path) -> Co
     plan = graph.plan(workflow, sweep, pinned, containers.boxes(pinned.image))
     texts = {
         names.WORKFLOW: workflow.source.text if workflow.source else "",
-        names.LOCK: lockfile.text(pinned),
+        # Where the code stood in git is told by the seal: the same code has the same id at every commit.
+        names.LOCK: lockfile.text(replace(pinned, commit=None)),
         "README.md": readme.page(plan),
         **slurm.render(plan),
         **containers.recipes(pinned.image),

@@ -151,7 +151,7 @@ def write(content: Content, into: Path, key: Key) -> Path:
         _fill(content, part)
         listed = manifest(part, name)
         (part / names.MANIFEST).write_bytes(listed)
-        path, envelope = seal(listed, name, key)
+        path, envelope = seal(listed, name, key, content.lock.commit)
         (part / names.SEALS).mkdir()
         (part / path).write_bytes(envelope)
         for file in (part / names.MANIFEST, part / path):

@@ -13,6 +13,7 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -20,6 +21,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sciflow.errors import SurroundingsError, UsageError
 from sciflow.runner import names, verdict
+
+if TYPE_CHECKING:
+    from sciflow.plan.commit import Commit
 
 DEFAULT = "default"
 KEY_BYTES = 32  # RFC 8032 §5.1.5
@@ -181,17 +185,18 @@ def keys() -> list[Key]:
     return [load(str(file)) for file in sorted((home() / "keys").glob("*.pem"))]
 
 
-def seal(manifest: bytes, name: str, key: Key) -> tuple[str, bytes]:
-    """Sign a manifest; return the seal's path in the bundle and its bytes.
+def seal(manifest: bytes, name: str, key: Key, commit: Commit | None = None) -> tuple[str, bytes]:
+    """Sign a manifest; return the seal's path in the bundle and its bytes. `commit` is where its code stood, if known.
 
     Ed25519 is deterministic (RFC 8032) and no time is said: the same key seals the same manifest with the same bytes.
     """
+    more = {"code": {"commit": commit.id, "clean": commit.clean}} if commit else {}
     statement = names.canonical(
         {
             "_type": verdict.STATEMENT,
             "subject": [{"name": names.MANIFEST, "digest": {"sha256": names.digest(manifest)}}],
             "predicateType": verdict.PREDICATE,
-            "predicate": {"name": name, "key": base64.b64encode(key.public).decode("ascii")},
+            "predicate": {"name": name, "key": base64.b64encode(key.public).decode("ascii"), **more},
         }
     ).encode("utf-8")
     signature = key.private.sign(verdict.pre_authentication(verdict.PAYLOAD_TYPE, statement))

@@ -38,6 +38,7 @@ def needs() -> list[tuple[str, Probe]]:
         ("squashfuse", squashfuse),
         ("mksquashfs", mksquashfs),
         ("mmdebstrap", mmdebstrap),
+        ("nix", nix),
         ("gpus", gpus),
         ("cache", room),
     ]
@@ -162,6 +163,21 @@ def mmdebstrap() -> Probe:
         advice="" if works else f"{said}; it builds Debian images",
         ask="" if works else "please install `mmdebstrap` and `uidmap`",
     )
+
+
+def nix() -> Probe:
+    """Have nix evaluate an expression, which needs no store; a flake that is pinned and carried needs no nix at all."""
+    works, said = answer(["nix", "--version"])
+    if not works:
+        return Probe(
+            works=False,
+            advice=f"{said}; it builds flakes",
+            ask="please install `nix` (2.8 or newer; as a plain user's it needs no /nix)",
+        )
+    version = said.rpartition(" ")[2]
+    works, said = answer(["nix", "--extra-experimental-features", "nix-command", "eval", "--expr", "1"])
+    why = (said.splitlines() or ["it said nothing"])[-1]
+    return Probe(works=works, version=version, advice="" if works else f"it evaluates nothing: {why}")
 
 
 def gpus() -> Probe:

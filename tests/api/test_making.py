@@ -1,6 +1,8 @@
 """From a workflow to a bundle, by the api: check, compile, init, schema."""
 
 import json
+import shutil
+import subprocess
 
 import polars as pl
 import pytest
@@ -199,3 +201,27 @@ def test_a_schema_is_no_path(name):
 def test_a_named_key_seals(tmp_path):
     seal.new("ada")
     assert api.verify(small.compiled(tmp_path, key="ada")).signers == ["ada"]
+
+
+def test_the_same_code_has_the_same_id_at_every_commit_and_outside_git(tmp_path):
+    if not shutil.which("git"):
+        pytest.skip("git is not installed")
+
+    def git(folder, *words):
+        who = ("-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", *who, "-C", folder, *words], check=True, capture_output=True)
+
+    found = []
+    for number in range(3):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        small.write(folder)
+        if number:
+            (folder / "notes.txt").write_text(str(number))
+            git(folder, "init", "-q")
+            git(folder, "add", ".")
+            git(folder, "commit", "-q", "-m", "x")
+        found.append(api.compile(folder / "workflow.toml").id)
+        locked = (folder / "workflow.lock").read_text()
+        assert ("commit = " in locked, "clean = true" in locked) == (bool(number), bool(number))
+    assert len(set(found)) == 1

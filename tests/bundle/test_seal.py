@@ -12,6 +12,7 @@ from securesystemslib.signer import SSlibKey
 
 from sciflow.bundle import seal
 from sciflow.errors import SurroundingsError, UsageError
+from sciflow.plan.commit import Commit
 from sciflow.runner import names, verdict
 from tests import small
 
@@ -197,6 +198,12 @@ def test_the_statement_says_which_manifest_it_is_over():
     statement = json.loads(base64.b64decode(json.loads(seal.seal(MANIFEST, "x", seal.new())[1])["payload"]))
     assert statement["_type"] == "https://in-toto.io/Statement/v1"
     assert statement["subject"] == [{"name": "manifest.json", "digest": {"sha256": names.digest(MANIFEST)}}]
+
+
+def test_the_statement_says_where_the_code_stood_in_git():
+    said = json.loads(seal.seal(MANIFEST, "x", seal.new(), Commit(id="a" * 40, clean=True))[1])
+    statement = json.loads(base64.b64decode(said["payload"]))
+    assert statement["predicate"]["code"] == {"commit": "a" * 40, "clean": True}
 
 
 def test_the_same_key_seals_the_same_manifest_with_the_same_bytes():

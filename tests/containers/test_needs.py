@@ -8,7 +8,7 @@ import pytest
 
 from sciflow.containers import needs
 
-PROGRAMS = ("user_namespaces", "network_namespaces", "squashfuse", "mksquashfs", "mmdebstrap")
+PROGRAMS = ("user_namespaces", "network_namespaces", "squashfuse", "mksquashfs", "mmdebstrap", "nix")
 
 
 def program(folder, name, script):
@@ -46,6 +46,18 @@ def test_a_mksquashfs_that_knows_no_zstd_is_found_out(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", program(tmp_path / "p", "mksquashfs", script))
     found = needs.mksquashfs()
     assert (found.works, found.version, "zstd" in found.advice) == (False, "4.3", True)
+
+
+@pytest.mark.live("nix")
+def test_nix_works_here():
+    assert needs.nix().works
+
+
+def test_a_nix_that_evaluates_nothing_does_not_work(monkeypatch, tmp_path):
+    script = 'test "$1" = --version && echo "nix (Nix) 2.26.3" && exit 0; echo "error: no" >&2; exit 1'
+    monkeypatch.setenv("PATH", program(tmp_path, "nix", script))
+    found = needs.nix()
+    assert (found.works, found.version, found.advice) == (False, "2.26.3", "it evaluates nothing: error: no")
 
 
 @pytest.mark.live("mmdebstrap")
