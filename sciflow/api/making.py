@@ -72,6 +72,7 @@ def compile_all(
     Raises WorkflowError, UsageError, SurroundingsError.
     """
     from sciflow.bundle import emit, seal
+    from sciflow.containers import image
     from sciflow.plan import lock
 
     workflow = read(file)
@@ -79,6 +80,8 @@ def compile_all(
     signer, made = seal.own(key)
     pinned, changes = locking.pin(workflow, file, update=update, locked=locked, offline=offline, say=say)
     lock.gather(pinned, offline=offline, progress=say)
+    if pinned.image and pinned.image.source in image.RUNNING and not fat:
+        say("the image was built by commands, which may give others elsewhere: `--fat` carries it along")
     found = []
     for sweep in wanted:
         content = _content(workflow, sweep, pinned, file.parent)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sciflow.containers import archive, cache, configuration, rootfs, unpack
-from sciflow.containers.image import PinnedImage
+from sciflow.containers.image import RUNNING, PinnedImage
 from sciflow.containers.source import Base
 from sciflow.errors import SurroundingsError
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from sciflow.containers.wheels import Resolved
 
 BASE = "base"
-RUNNING = {"definition", "dockerfile"}
-"""The sources that run commands, whose outcome nobody can promise."""
 
 
 def over(

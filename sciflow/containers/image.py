@@ -13,6 +13,9 @@ Source: TypeAlias = Literal["from", "debian", "nix", "definition", "dockerfile",
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 """Names and values, sorted by name."""
 
+RUNNING: frozenset[Source] = frozenset({"definition", "dockerfile"})
+"""The sources that run commands, whose outcome nobody can promise."""
+
 # Names of architectures: the kernel's (uname -m) to those of OCI and of Debian, which agree on these.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "ppc64le", "s390x": "s390x", "riscv64": "riscv64"}
 
