@@ -81,7 +81,8 @@ def _fill(content: Content, root: Path) -> None:
         file.chmod(PROGRAM_MODE if file.relative_to(root).as_posix() in PROGRAMS else FILE_MODE)
     for locked in content.lock.code:
         _copy(content.folder / locked.path, root / names.CODE / locked.path, locked)
-    for locked in content.lock.image.files if content.lock.image else ():
+    image = content.lock.image
+    for locked in (*image.requirements, *image.files) if image else ():
         _copy(content.folder / locked.path, root / names.IMAGE_FILES / locked.path, locked)
     for entry in content.lock.inputs:
         above = (content.folder / entry.path).parent

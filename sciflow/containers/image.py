@@ -58,11 +58,11 @@ class PinnedImage:
     - `base`: the tree, as a tar, that more was laid over, where no registry gives it again layer by layer.
 
     `asked` are the Debian packages, or the patterns of a flake's files, that the workflow names, sorted; `packages`
-    are all that are installed. `wheels` are those that `python`, a file of the workflow's folder, asks for. `files` are
-    what of that folder the image is made of: by path from there, sorted. `paths` are the store paths of a closure, with
-    digest and size of their NARs. `over` is the reference below a definition or a Dockerfile. `given`, `given_labels`
-    and `folder` are the environment, the labels and the folder to work in that the base gives; `environment` and
-    `labels` are what the workflow adds.
+    are all that are installed. `wheels` are those that `python`, a file of the workflow's folder, asks for, with those
+    it includes (`requirements`). `files` are what else of that folder the image is made of: by path from there, sorted.
+    `paths` are the store paths of a closure, with digest and size of their NARs. `over` is the reference below a
+    definition or a Dockerfile. `given`, `given_labels` and `folder` are the environment, the labels and the folder to
+    work in that the base gives; `environment` and `labels` are what the workflow adds.
     `reference` is what the workflow says. `size` is in bytes: of the squashfs, of the file; 0 where unknown.
     """
 
@@ -74,6 +74,7 @@ class PinnedImage:
     packages: tuple[Package, ...] = ()
     python: str = ""
     wheels: tuple[Wheel, ...] = ()
+    requirements: tuple[LockedFile, ...] = ()
     files: tuple[LockedFile, ...] = ()
     paths: tuple[LockedFile, ...] = ()
     over: str = ""

@@ -63,7 +63,7 @@ def _versions(what: str, old: Lock, new: Lock) -> list[str]:
 
 
 def _files(lock: Lock) -> dict[str, str]:
-    return {file.path: file.sha256 for file in lock.image.files} if lock.image else {}
+    return {file.path: file.sha256 for file in (*lock.image.requirements, *lock.image.files)} if lock.image else {}
 
 
 def _code(lock: Lock) -> dict[str, str]:

@@ -52,6 +52,7 @@ def _image(image: PinnedImage) -> dict[str, Any]:
         "given_labels": dict(image.given_labels),
         "environment": dict(image.environment),
         "labels": dict(image.labels),
+        "requirements": [_line(file) for file in image.requirements],
         "files": [_line(file) for file in image.files],
         "paths": [_line(file) for file in image.paths],
         "wheels": [
@@ -122,6 +123,7 @@ def _pinned(entry: Mapping[str, Any]) -> PinnedImage:
         packages=tuple(packages),
         python=entry.get("python", ""),
         wheels=tuple(wheels),
+        requirements=_files(entry.get("requirements", ())),
         files=_files(entry.get("files", ())),
         paths=_files(entry.get("paths", ())),
         over=entry.get("over", ""),

@@ -2,11 +2,10 @@
 
 import pytest
 
-from sciflow import containers
-from sciflow.containers import definition, dockerfile, oci
+from sciflow.containers import definition, dockerfile, oci, sources
 from sciflow.workflow.image import SOURCES
 
-ALL = {**containers.SOURCES, "from": oci, "definition": definition, "dockerfile": dockerfile}
+ALL = {**sources.SOURCES, "from": oci, "definition": definition, "dockerfile": dockerfile}
 
 
 def test_there_is_a_module_for_each_key_of_the_section():

@@ -41,6 +41,7 @@ images = st.builds(
         ),
         max_size=2,
     ).map(tuple),
+    requirements=files,
     files=files,
     paths=files,
     over=st.just("") | words,

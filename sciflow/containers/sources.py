@@ -1,0 +1,104 @@
+"""The sources, by name: whether a pin is one of what a workflow asks for, and what a pin tells of its making."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sciflow.containers import debian, imagefile, nix
+from sciflow.workflow import spec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from sciflow.containers.image import PinnedImage
+    from sciflow.containers.source import Source
+
+SOURCES: Mapping[str, Source] = {source.NAME: source for source in (debian, imagefile, nix)}
+"""Those that cost nothing to have at hand; `source_of` knows the others."""
+
+
+def source_of(name: str) -> Source:
+    """Return the module of a source."""
+    # Each brings along what no other image has a use for: http and ssl, spython.
+    if name == "from":
+        from sciflow.containers import oci  # noqa: PLC0415
+
+        return oci
+    if name == "definition":
+        from sciflow.containers import definition  # noqa: PLC0415
+
+        return definition
+    if name == "dockerfile":
+        from sciflow.containers import dockerfile  # noqa: PLC0415
+
+        return dockerfile
+    return SOURCES[name]
+
+
+def fits(image: spec.Image, pinned: PinnedImage, *, folder: Path | None = None) -> bool:
+    """Say whether a pin is one of what the workflow asks for.
+
+    With the workflow's `folder`, what of it the image is made of is also compared by its bytes; without, by name alone.
+    """
+    return (
+        (image.environment, image.labels) == (pinned.environment, pinned.labels)
+        and wheels_fit(image, pinned, folder)
+        and based(image, pinned, folder)
+    )
+
+
+def wheels_fit(image: spec.Image, pinned: PinnedImage, folder: Path | None) -> bool:
+    """Say whether a pin has the wheels that the workflow asks for."""
+    if image.python != pinned.python:
+        return False
+    if folder is None or not image.python:
+        return True
+    from sciflow.containers import wheels  # noqa: PLC0415 - as in `build`
+
+    return wheels.files(image.python, folder) == pinned.requirements
+
+
+def based(image: spec.Image, pinned: PinnedImage, folder: Path | None) -> bool:
+    """Say whether a pin is over the base that the workflow asks for."""
+    if image.source != pinned.source or (image.source == "file" and as_it_is(pinned) == image.extended):
+        return False
+    source = source_of(image.source)
+    return source.fits(image, pinned, folder) and (folder is None or source.files(image, folder) == pinned.files)
+
+
+def as_it_is(image: PinnedImage) -> bool:
+    """Say whether an image file is run as it is, with nothing laid over it."""
+    return image.source == "file" and not image.digest("tree")
+
+
+def asked(image: PinnedImage) -> spec.Image:
+    """Return what a workflow asked for to get this image."""
+    return spec.Image(
+        source=image.source,
+        reference=image.reference,
+        packages=image.asked if image.source == "debian" else (),
+        files=image.asked if image.source == "nix" else (),
+        python=image.python,
+        environment=image.environment,
+        labels=image.labels,
+    )
+
+
+def recipes(image: PinnedImage | None) -> Mapping[str, str]:
+    """Return the texts that tell how the image came to be, by their path in the bundle. Pure."""
+    if image is None or as_it_is(image):
+        return {}
+    found = dict(source_of(image.source).recipe(image))
+    if image.wheels:
+        from sciflow.containers import wheels  # noqa: PLC0415 - as in `build`
+
+        found["container/requirements.txt"] = wheels.text(image.wheels)
+    return found
+
+
+def parts(image: PinnedImage) -> Mapping[str, str]:
+    """Return what an image can be built again from where there is no network: what each is, by its digest."""
+    found = {f"sha256:{wheel.sha256}": f"the wheel {wheel.file}" for wheel in image.wheels}
+    closure = image.digest("closure")
+    return {**found, **({closure: f"the closure of {image.reference}"} if closure else {})}
