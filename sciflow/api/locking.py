@@ -58,16 +58,19 @@ def pin(
         raise SurroundingsError(
             f"`{place}` does not exist, and --locked resolves nothing", hint="compile once without --locked"
         )
+    if locked and old is not None:
+        wrong = lock.misfits(workflow, file.parent, old)
+        if wrong:
+            raise SurroundingsError(
+                f"`{place}` no longer fits:\n  " + "\n  ".join(wrong), hint="compile without --locked to write it anew"
+            )
+        return old, ()
     wanted = lock.ALL if update is True else frozenset(update or ())
     for name in sorted(wanted - lock.ALL - lock.pieces(workflow, old)):
         known = ", ".join(f"`{piece}`" for piece in sorted(lock.pieces(workflow, old))) or "none"
         raise UsageError(f"the lock has no piece `{name}` to be asked for anew", hint=f"such pieces are: {known}")
-    new = lock.resolve(workflow, file.parent, old, update=wanted, offline=offline or locked, progress=say)
+    new = lock.resolve(workflow, file.parent, old, update=wanted, offline=offline, progress=say)
     changed = tuple(changes.between(old or lock.Lock(), new))
-    if locked and changed:
-        raise SurroundingsError(
-            f"`{place}` no longer fits:\n  " + "\n  ".join(changed), hint="compile without --locked to write it anew"
-        )
     if old != new:
         replace(place, lockfile.text(new))
     return new, changed if old else ()

@@ -7,7 +7,7 @@ equals: each source becomes the same noun, and each engine writes its words for 
 from sciflow.containers.engines import ENGINES, boxes, engine, probes
 from sciflow.containers.image import Package, PinnedImage, own_platform
 from sciflow.containers.pinning import ALL, IMAGE, PYTHON, check, fetch, part, resolve
-from sciflow.containers.sources import fits, parts, recipes
+from sciflow.containers.sources import fits, misfits, parts, recipes
 
 __all__ = [
     "ALL",
@@ -21,6 +21,7 @@ __all__ = [
     "engine",
     "fetch",
     "fits",
+    "misfits",
     "own_platform",
     "part",
     "parts",

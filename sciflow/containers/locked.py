@@ -10,6 +10,7 @@ from sciflow.errors import Fault, SurroundingsError, WorkflowError
 from sciflow.runner import names, tree
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 MAX_PATH = 512
@@ -47,3 +48,17 @@ def pin(path: Path, shown: str) -> LockedFile:
     except OSError as error:
         raise SurroundingsError(f"`{path}`: {error.strerror}") from error
     return LockedFile(path=shown, sha256=sha256, size=size, executable=executable)
+
+
+def by_path(files: Iterable[LockedFile]) -> dict[str, LockedFile]:
+    """Return files by their paths."""
+    return {file.path: file for file in files}
+
+
+def moved(what: str, was: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
+    """Say which of some named things are new, gone or changed, one a line, by name."""
+    return [
+        f"{what} `{name}`: {'new' if name not in was else 'gone' if name not in now else 'changed'}"
+        for name in sorted(was.keys() | now.keys())
+        if was.get(name) != now.get(name)
+    ]

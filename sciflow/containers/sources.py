@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sciflow.containers import debian, imagefile, nix
+from sciflow.containers import debian, imagefile, locked, nix
 from sciflow.workflow import spec
 
 if TYPE_CHECKING:
@@ -41,11 +41,36 @@ def fits(image: spec.Image, pinned: PinnedImage, *, folder: Path | None = None) 
 
     With the workflow's `folder`, what of it the image is made of is also compared by its bytes; without, by name alone.
     """
-    return (
-        (image.environment, image.labels) == (pinned.environment, pinned.labels)
-        and wheels_fit(image, pinned, folder)
-        and based(image, pinned, folder)
-    )
+    return not misfits(image, pinned, folder)
+
+
+def misfits(image: spec.Image, pinned: PinnedImage, folder: Path | None) -> list[str]:
+    """Say in what a pin is none of what the workflow asks for, one fact a line; nothing where it is one."""
+    lines, what = [], "image file"
+    if not based(image, pinned, None):
+        asked, has = (f"`{one.source} = {one.reference}`" for one in (image, pinned))
+        lines.append(f"image: {has} is pinned, and {asked if asked != has else 'other packages or files'} asked for")
+    elif not based(image, pinned, folder):
+        now = source_of(image.source).files(image, folder) if folder else ()
+        lines += locked.moved(what, locked.by_path(pinned.files), locked.by_path(now)) or [
+            f"image: `{image.reference}` has other bytes"
+        ]
+    if image.python != pinned.python:
+        lines.append(
+            f"wheels: those of `{pinned.python or 'nothing'}` are pinned, not of `{image.python or 'nothing'}`"
+        )
+    elif not wheels_fit(image, pinned, folder) and folder:
+        from sciflow.containers import wheels  # noqa: PLC0415 - as in `build`
+
+        lines += _moved(pinned.requirements, wheels.files(image.python, folder))
+    for what, now, was in (
+        ("environment", dict(image.environment), dict(pinned.environment)),
+        ("label", dict(image.labels), dict(pinned.labels)),
+    ):
+        lines += [
+            f"image: {what} `{name}`" for name in sorted(now.keys() | was.keys()) if now.get(name) != was.get(name)
+        ]
+    return lines
 
 
 def wheels_fit(image: spec.Image, pinned: PinnedImage, folder: Path | None) -> bool:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sciflow.containers import locked
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from sciflow.containers.image import PinnedImage
+    from sciflow.containers.locked import LockedFile
     from sciflow.plan.lock import Lock
 
 
 def between(old: Lock, new: Lock) -> list[str]:
     """Say what changed, sorted within image, packages, wheels, code, inputs, time zone. Nothing where nothing did."""
     lines = [*_image(old.image, new.image), *_versions("package", old, new), *_versions("wheel", old, new)]
-    for what, facts in (("image file", _files), ("code", _code), ("input", _inputs)):
-        before, after = facts(old), facts(new)
-        lines += [
-            f"{what} `{name}`: {'new' if name not in before else 'gone' if name not in after else 'changed'}"
-            for name in _differing(before, after)
-        ]
+    lines += locked.moved("image file", _files(old.image), _files(new.image))
+    lines += locked.moved("code", locked.by_path(old.code), locked.by_path(new.code))
+    lines += locked.moved("input", *({one.name: one for one in lock.inputs} for lock in (old, new)))
     if (old.timezone, old.transitions) != (new.timezone, new.transitions):
         lines.append(f"time zone: {old.timezone} -> {new.timezone}")
     return lines
@@ -62,13 +62,5 @@ def _versions(what: str, old: Lock, new: Lock) -> list[str]:
     return [f"{name}: {before.get(name, 'none')} -> {after.get(name, 'none')}" for name in _differing(before, after)]
 
 
-def _files(lock: Lock) -> dict[str, str]:
-    return {file.path: file.sha256 for file in (*lock.image.requirements, *lock.image.files)} if lock.image else {}
-
-
-def _code(lock: Lock) -> dict[str, str]:
-    return {file.path: f"{file.sha256} {file.executable}" for file in lock.code}
-
-
-def _inputs(lock: Lock) -> dict[str, str]:
-    return {entry.name: f"{entry.sha256} {entry.path} {entry.url}" for entry in lock.inputs}
+def _files(image: PinnedImage | None) -> dict[str, LockedFile]:
+    return locked.by_path((*image.requirements, *image.files)) if image else {}

@@ -13,7 +13,7 @@ from sciflow import containers
 from sciflow.containers import cache, locked
 from sciflow.containers.locked import LockedFile
 from sciflow.errors import Fault, SurroundingsError, WorkflowError
-from sciflow.plan import commit
+from sciflow.plan import changes, commit
 from sciflow.runner import names
 from sciflow.workflow import code
 from sciflow.workflow.spec import Input
@@ -172,6 +172,20 @@ def resolve(
     found = files(workflow, folder, None if update >= ALL else old)
     inputs = _inputs(workflow.inputs, found.inputs, update, offline=offline, progress=progress)
     return replace(found, image=pinned, inputs=inputs)
+
+
+def misfits(workflow: Workflow, folder: Path, old: Lock) -> list[str]:
+    """Say what of a lock is not what the workflow and its folder ask for now, one fact a line. Nothing is resolved."""
+    lines = []
+    if workflow.image and old.image:
+        lines += containers.misfits(workflow.image, old.image, folder)
+    elif workflow.image or old.image:
+        lines.append("image: none is pinned" if workflow.image else "image: none is asked for")
+    now = files(workflow, folder, old)
+    known = {entry.name for entry in now.inputs}
+    lines += [f"input `{entry.name}`: not pinned" for entry in workflow.inputs if entry.name not in known]
+    was = replace(old, inputs=tuple(entry for entry in old.inputs if entry.name in known), image=None)
+    return lines + changes.between(was, now)
 
 
 def pieces(workflow: Workflow, old: Lock | None) -> set[str]:

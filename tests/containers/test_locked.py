@@ -23,3 +23,11 @@ def test_a_name_that_no_manifest_may_list_is_refused(tmp_path):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(SurroundingsError, match="No such file"):
         locked.pin(tmp_path / "a", "a")
+
+
+def test_what_moved_is_said_by_name():
+    assert locked.moved("file", {"a": 1, "b": 1, "c": 1}, {"a": 1, "b": 2, "d": 1}) == [
+        "file `b`: changed",
+        "file `c`: gone",
+        "file `d`: new",
+    ]
