@@ -8,10 +8,11 @@ from sciflow.containers import debian, imagefile, locked, nix
 from sciflow.workflow import spec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from sciflow.containers.image import PinnedImage
+    from sciflow.containers.locked import LockedFile
     from sciflow.containers.source import Source
 
 SOURCES: Mapping[str, Source] = {source.NAME: source for source in (debian, imagefile, nix)}
@@ -46,31 +47,30 @@ def fits(image: spec.Image, pinned: PinnedImage, *, folder: Path | None = None) 
 
 def misfits(image: spec.Image, pinned: PinnedImage, folder: Path | None) -> list[str]:
     """Say in what a pin is none of what the workflow asks for, one fact a line; nothing where it is one."""
-    lines, what = [], "image file"
+    lines = []
     if not based(image, pinned, None):
         asked, has = (f"`{one.source} = {one.reference}`" for one in (image, pinned))
         lines.append(f"image: {has} is pinned, and {asked if asked != has else 'other packages or files'} asked for")
     elif not based(image, pinned, folder):
         now = source_of(image.source).files(image, folder) if folder else ()
-        lines += locked.moved(what, locked.by_path(pinned.files), locked.by_path(now)) or [
-            f"image: `{image.reference}` has other bytes"
-        ]
+        lines += _moved(pinned.files, now) or [f"image: `{image.reference}` has other bytes"]
     if image.python != pinned.python:
-        lines.append(
-            f"wheels: those of `{pinned.python or 'nothing'}` are pinned, not of `{image.python or 'nothing'}`"
-        )
-    elif not wheels_fit(image, pinned, folder) and folder:
+        has, asked = (f"`{one.python or 'nothing'}`" for one in (pinned, image))
+        lines.append(f"wheels: those of {has} are pinned, not of {asked}")
+    elif folder and not wheels_fit(image, pinned, folder):
         from sciflow.containers import wheels  # noqa: PLC0415 - as in `build`
 
         lines += _moved(pinned.requirements, wheels.files(image.python, folder))
-    for what, now, was in (
-        ("environment", dict(image.environment), dict(pinned.environment)),
-        ("label", dict(image.labels), dict(pinned.labels)),
+    for key, pairs in (
+        ("environment", {*image.environment} ^ {*pinned.environment}),
+        ("label", {*image.labels} ^ {*pinned.labels}),
     ):
-        lines += [
-            f"image: {what} `{name}`" for name in sorted(now.keys() | was.keys()) if now.get(name) != was.get(name)
-        ]
+        lines += [f"image: {key} `{name}`" for name in sorted({name for name, _ in pairs})]
     return lines
+
+
+def _moved(was: Iterable[LockedFile], now: Iterable[LockedFile]) -> list[str]:
+    return locked.moved("image file", locked.by_path(was), locked.by_path(now))
 
 
 def wheels_fit(image: spec.Image, pinned: PinnedImage, folder: Path | None) -> bool:
