@@ -151,7 +151,7 @@ def _digests(entry: dict[str, Any]) -> list[str]:
 def _made(bundle: Bundle, wanted: str, say: Say) -> None:
     """Have an image fetched or built again, as the lock pins it. Raises SurroundingsError."""
     from sciflow import containers
-    from sciflow.containers import cache
+    from sciflow.containers import cache, pinning
 
     image = _pinned(bundle)
     if image is None:
@@ -161,7 +161,7 @@ def _made(bundle: Bundle, wanted: str, say: Say) -> None:
         if carried.is_file() and cache.held(digest) is None:
             with cache.workshop() as workshop:
                 cache.keep(Path(shutil.copyfile(carried, workshop / "part")))
-    containers.fetch(image, engine=wanted, folder=bundle.path / names.IMAGE_FILES, progress=say)
+    pinning.fetch(image, engine=wanted, folder=bundle.path / names.IMAGE_FILES, progress=say)
 
 
 def _pinned(bundle: Bundle) -> PinnedImage | None:
@@ -178,13 +178,14 @@ def _place(bundle: Bundle, digest: str) -> Path:
 def _parts(bundle: Bundle, image: PinnedImage, say: Say) -> list[Carried]:
     """Carry what the image can be built again from, too: then another engine's form of it needs no network either."""
     from sciflow import containers
+    from sciflow.containers import pinning
 
     found = []
     for digest, what in containers.parts(image).items():
         place = _place(bundle, digest)
         new = not (place.is_file() and names.digest_file(place)[0] == place.name)
         if new:
-            source = containers.part(image, digest, folder=bundle.path / names.IMAGE_FILES, progress=say)
+            source = pinning.part(image, digest, folder=bundle.path / names.IMAGE_FILES, progress=say)
             if source is None:
                 raise SurroundingsError(f"`{bundle.path}` lacks {what} ({digest})", hint="compile it anew with --fat")
             say(f"carrying {what}")

@@ -81,7 +81,7 @@ def lock_check(file: Path, *, say: Say = silent) -> Likeness:
 
     Raises UsageError where there is nothing to be built, SurroundingsError where it cannot be.
     """
-    from sciflow import containers
+    from sciflow.containers import pinning
     from sciflow.plan import lockfile
 
     place = file.with_name(names.LOCK)
@@ -90,4 +90,4 @@ def lock_check(file: Path, *, say: Say = silent) -> Likeness:
         raise UsageError(
             f"`{place}` pins no image", hint="`sciflow lock` writes it; a workflow without [image] has none"
         )
-    return containers.check(pinned.image, folder=file.parent, progress=say)
+    return pinning.check(pinned.image, folder=file.parent, progress=say)

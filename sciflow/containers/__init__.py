@@ -1,4 +1,4 @@
-"""Images, pinned and entered: `resolve` asks the world which image is meant, `fetch` makes it present, boxes enter it.
+"""Images, pinned and entered: `pinning` asks the world which image is meant and makes it present, boxes enter it.
 
 Sources (a registry, a Debian suite, a flake, a recipe, a file) and engines (Apptainer, Docker, Podman, the host) are
 equals: each source becomes the same noun, and each engine writes its words for that noun or says that it cannot run it.
@@ -6,26 +6,18 @@ equals: each source becomes the same noun, and each engine writes its words for 
 
 from sciflow.containers.engines import ENGINES, boxes, engine, probes
 from sciflow.containers.image import Package, PinnedImage, own_platform
-from sciflow.containers.pinning import ALL, IMAGE, PYTHON, check, fetch, part, resolve
 from sciflow.containers.sources import fits, misfits, parts, recipes
 
 __all__ = [
-    "ALL",
     "ENGINES",
-    "IMAGE",
-    "PYTHON",
     "Package",
     "PinnedImage",
     "boxes",
-    "check",
     "engine",
-    "fetch",
     "fits",
     "misfits",
     "own_platform",
-    "part",
     "parts",
     "probes",
     "recipes",
-    "resolve",
 ]

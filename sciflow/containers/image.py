@@ -16,6 +16,9 @@ Pairs: TypeAlias = tuple[tuple[str, str], ...]
 RUNNING: frozenset[Source] = frozenset({"definition", "dockerfile"})
 """The sources that run commands, whose outcome nobody can promise."""
 
+IMAGE, PYTHON, ALL = "image", "python", "*"
+"""What of an image can be asked for anew by name, beside each wheel: the base, all wheels, both."""
+
 # Names of architectures: the kernel's (uname -m) to those of OCI and of Debian, which agree on these.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "ppc64le", "s390x": "s390x", "riscv64": "riscv64"}
 

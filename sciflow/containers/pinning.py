@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sciflow.containers import alike, archive, build, cache, engines, imagefile, nix, reference, sources
-from sciflow.containers.image import PinnedImage, own_platform
+from sciflow.containers.image import ALL, IMAGE, PYTHON, PinnedImage, own_platform
 from sciflow.containers.source import Request
 from sciflow.errors import SurroundingsError, UsageError
 from sciflow.runner import names
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from sciflow.containers.image import Wheel
     from sciflow.containers.wheels import Resolved
     from sciflow.workflow import spec
-
-IMAGE, PYTHON, ALL = "image", "python", "*"
-"""What of an image can be asked for anew by name, beside each wheel: the base, all wheels, both."""
 
 
 def resolve(

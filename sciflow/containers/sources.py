@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, cast
 
-from sciflow.containers import debian, imagefile, locked, nix
+from sciflow.containers import locked
 from sciflow.workflow import spec
 
 if TYPE_CHECKING:
@@ -15,26 +16,13 @@ if TYPE_CHECKING:
     from sciflow.containers.locked import LockedFile
     from sciflow.containers.source import Source
 
-SOURCES: Mapping[str, Source] = {source.NAME: source for source in (debian, imagefile, nix)}
-"""Those that cost nothing to have at hand; `source_of` knows the others."""
+ROOMS = {name: name for name in ("debian", "nix", "definition", "dockerfile")} | {"from": "oci", "file": "imagefile"}
+"""The module of each source, by the key of `[image]`."""
 
 
 def source_of(name: str) -> Source:
-    """Return the module of a source."""
-    # Each brings along what no other image has a use for: http and ssl, spython.
-    if name == "from":
-        from sciflow.containers import oci  # noqa: PLC0415
-
-        return oci
-    if name == "definition":
-        from sciflow.containers import definition  # noqa: PLC0415
-
-        return definition
-    if name == "dockerfile":
-        from sciflow.containers import dockerfile  # noqa: PLC0415
-
-        return dockerfile
-    return SOURCES[name]
+    """Return the module of a source. It is imported now: each brings along what no other image has a use for."""
+    return cast("Source", importlib.import_module(f"sciflow.containers.{ROOMS[name]}"))
 
 
 def fits(image: spec.Image, pinned: PinnedImage, *, folder: Path | None = None) -> bool:

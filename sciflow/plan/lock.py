@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sciflow import containers
 from sciflow.containers import cache, locked
+from sciflow.containers.image import IMAGE, PYTHON
 from sciflow.containers.locked import LockedFile
 from sciflow.errors import Fault, SurroundingsError, WorkflowError
 from sciflow.plan import changes, commit
@@ -166,7 +167,10 @@ def resolve(
         pinned = old.image if old else None
         asked = update & {*ALL, *_pieces_of_image(pinned)}
         if asked or pinned is None or not containers.fits(workflow.image, pinned, folder=folder):
-            pinned = containers.resolve(
+            # It brings along what builds images, which a lock that fits has no use for.
+            from sciflow.containers import pinning  # noqa: PLC0415
+
+            pinned = pinning.resolve(
                 workflow.image, folder=folder, progress=progress, offline=offline, old=pinned, update=asked
             )
     found = files(workflow, folder, None if update >= ALL else old)
@@ -196,7 +200,7 @@ def pieces(workflow: Workflow, old: Lock | None) -> set[str]:
 
 def _pieces_of_image(pinned: PinnedImage | None) -> set[str]:
     wheels = {wheel.name for wheel in pinned.wheels} if pinned else set()
-    return {containers.IMAGE} | ({containers.PYTHON, *wheels} if wheels else set())
+    return {IMAGE} | ({PYTHON, *wheels} if wheels else set())
 
 
 def _inputs(

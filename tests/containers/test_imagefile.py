@@ -3,7 +3,7 @@ import hashlib
 import pytest
 
 from sciflow import containers
-from sciflow.containers import archive, cache, imagefile, rootfs, sif, unpack
+from sciflow.containers import archive, cache, imagefile, pinning, rootfs, sif, unpack
 from sciflow.containers.source import Request
 from sciflow.errors import SurroundingsError
 from sciflow.workflow.spec import Image
@@ -80,7 +80,7 @@ def test_a_tree_is_read_out_of_an_image_file_whole(image, tmp_path, own_cache, w
 
 def test_more_over_an_image_file_makes_an_image_for_docker_too(image, tmp_path, own_cache):
     asked = Image(source="file", reference="tool.sqfs", environment=(("LEVEL", "2"),))
-    pinned = containers.resolve(asked, folder=tmp_path, progress=print)
+    pinned = pinning.resolve(asked, folder=tmp_path, progress=print)
     assert [box["engine"] for box in containers.boxes(pinned)][:3] == ["apptainer", "singularity", "docker"]
     assert containers.fits(asked, pinned, folder=tmp_path)
     assert not containers.fits(Image(source="file", reference="tool.sqfs"), pinned, folder=tmp_path)

@@ -192,7 +192,7 @@ def test_docker_s_archive_keeps_owners_environment_and_folder(served, tmp_path):
 ELSEWHERE = (
     "import os, sys\n"
     "from pathlib import Path\n"
-    "from sciflow import containers\n"
+    "from sciflow.containers import pinning\n"
     "from sciflow.workflow.spec import Image\n"
     "name, mask, *places = sys.argv[1:]\n"
     "os.umask(int(mask))\n"
@@ -203,7 +203,7 @@ ELSEWHERE = (
     "        os.setuid(user)\n"
     "    os.environ['SCIFLOW_CACHE'] = place\n"
     "    asked = Image(source='from', reference=name)\n"
-    "    found = containers.resolve(asked, folder=Path(), platform='linux/amd64', progress=lambda _: None)\n"
+    "    found = pinning.resolve(asked, folder=Path(), platform='linux/amd64', progress=lambda _: None)\n"
     "    print(found.digests)\n"
 )
 
@@ -270,12 +270,12 @@ def test_without_mksquashfs_nothing_is_pulled(served, monkeypatch, tmp_path):
 BUILD = (
     "import sys\n"
     "from pathlib import Path\n"
-    "from sciflow import containers\n"
+    "from sciflow.containers import pinning\n"
     "from sciflow.containers import oci\n"
     "from sciflow.workflow.spec import Image\n"
     "print('here', flush=True)\n"
     "asked = Image(source='from', reference=sys.argv[1])\n"
-    "containers.resolve(asked, folder=Path(), platform='linux/amd64', progress=lambda _: None)\n"
+    "pinning.resolve(asked, folder=Path(), platform='linux/amd64', progress=lambda _: None)\n"
 )
 
 

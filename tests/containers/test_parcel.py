@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sciflow import containers
-from sciflow.containers import cache
+from sciflow.containers import cache, pinning
 from sciflow.errors import SurroundingsError
 from sciflow.workflow.spec import Image
 from tests.containers import layering, resolving
@@ -141,7 +141,7 @@ def test_what_names_no_single_image_is_refused(resolve, manifests):
 def test_an_archive_needs_no_network_and_fits_until_its_bytes_change(tmp_path, own_cache):
     asked = Image(source="from", reference="oci-archive:x.tar")
     (tmp_path / "x.tar").write_bytes(_oci())
-    pinned = containers.resolve(asked, folder=tmp_path, progress=print, offline=True, platform="linux/amd64")
+    pinned = pinning.resolve(asked, folder=tmp_path, progress=print, offline=True, platform="linux/amd64")
     assert containers.fits(asked, pinned, folder=tmp_path)
     (tmp_path / "x.tar").write_bytes(_oci(member("more")))
     assert not containers.fits(asked, pinned, folder=tmp_path)
