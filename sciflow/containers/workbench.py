@@ -79,7 +79,7 @@ def lay(request: Request, read: Read) -> Base:
     _same_sources(first, recipe, file)
     order = _Order(recipe=recipe, items=items, pins=pins)
     if recipe.ignored:
-        request.progress(f"{shown(file)}: {', '.join(recipe.ignored)} mean nothing to a task, and are left out")
+        request.progress(f"{shown(file)}: left out, for they say nothing to a task: {', '.join(recipe.ignored)}")
     return Base(
         layers=(_built(order, [*base.layers, _staged(order, request)], request),),
         environment=recipe.environment,
