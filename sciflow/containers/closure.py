@@ -12,10 +12,10 @@ import tarfile
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from sciflow.containers import members, nar
+from sciflow.containers import members, nar, rootfs
 from sciflow.containers.members import refusal
 from sciflow.containers.rootfs import Node
-from sciflow.containers.unpack import MAX_LINKS, Limits
+from sciflow.containers.unpack import Limits
 from sciflow.errors import SurroundingsError
 from sciflow.runner import names
 
@@ -219,9 +219,9 @@ def furnish(paths: Iterable[StorePath], store: Node) -> tuple[Node, Pairs]:
     store.mtime = nar.MTIME
     _folder(root, "nix").children["store"] = store
     asked = [f"{STORE}/{one.name}/bin" for one in paths if one.name not in used]
-    search = [path for path in asked if look(root, path) is not None]
+    search = [path for path in asked if rootfs.reach(root, path)]
     for name, where in (("sh", "bin"), ("env", "usr/bin")):
-        programs = [f"{path}/{name}" for path in search if _runs(look(root, f"{path}/{name}"))]
+        programs = [f"{path}/{name}" for path in search if _runs(rootfs.reach(root, f"{path}/{name}"))]
         if programs:
             link = Node(kind="symlink", mode=nar.LINK, mtime=nar.MTIME, target=programs[0])
             _folder(root, where).children[name] = link
@@ -239,27 +239,5 @@ def _folder(root: Node, path: str) -> Node:
     return root
 
 
-def _runs(node: Node | None) -> bool:
-    return node is not None and node.kind == "file" and node.mode == nar.EXECUTABLE
-
-
-def look(root: Node, path: str) -> Node | None:
-    """Return what is at a path, links followed as the kernel would inside this root; nothing where nothing is."""
-    trail, waiting, followed = [root], path.split("/")[::-1], 0
-    while waiting:
-        name = waiting.pop()
-        if name in {"", ".", ".."}:
-            if name == ".." and len(trail) > 1:
-                trail.pop()
-            continue
-        here = trail[-1].children.get(name)
-        if here is not None and here.kind == "symlink":
-            followed += 1
-            if here.target.startswith("/"):
-                del trail[1:]
-            waiting += here.target.split("/")[::-1]
-        elif here is not None:
-            trail.append(here)
-        if here is None or followed > MAX_LINKS:
-            return None
-    return trail[-1]
+def _runs(found: tuple[str, Node] | None) -> bool:
+    return found is not None and found[1].kind == "file" and found[1].mode == nar.EXECUTABLE

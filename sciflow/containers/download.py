@@ -150,14 +150,9 @@ def _kept(url: str) -> str:
 
 def _opened(url: str, what: str, given: dict[str, str], headers: dict[str, str]) -> http.client.HTTPResponse:
     """Ask; what no other try betters is refused at once."""
-    request = urllib.request.Request(url)  # noqa: S310 - http and https only, see `_split`
-    for key, value in {**given, **headers}.items():
-        # A redirect, which may lead to another host, takes no login along.
-        (request.add_unredirected_header if key == "Authorization" else request.add_header)(key, value)
     try:
-        answer: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT_S)  # noqa: S310 - as above
-    except urllib.error.HTTPError as error:
-        error.close()  # it holds the connection
+        answer = receive.ask(url, {**given, **headers}, TIMEOUT_S)
+    except urllib.error.HTTPError:
         raise
     except urllib.error.URLError as error:
         if isinstance(error.reason, socket.gaierror) and error.reason.errno == socket.EAI_NONAME:

@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import time
 import urllib.error
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from sciflow.errors import SurroundingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 PIECE = 1 << 20
@@ -25,6 +26,20 @@ Lost = (OSError, http.client.HTTPException)
 
 Ask: TypeAlias = Callable[[dict[str, str]], http.client.HTTPResponse]
 """Asks with these headers and returns the answer, open; raises HTTPError or one of `Lost`."""
+
+
+def ask(url: str, headers: Mapping[str, str], silence_s: float) -> http.client.HTTPResponse:
+    """Ask for a URL of http or https, and return the answer, open. Raises HTTPError, or one of `Lost`."""
+    request = urllib.request.Request(url)  # noqa: S310 - those who call have looked
+    for key, value in headers.items():
+        # A redirect, which may lead to another host, takes no login along.
+        (request.add_unredirected_header if key == "Authorization" else request.add_header)(key, value)
+    try:
+        answer: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=silence_s)  # noqa: S310 - as above
+    except urllib.error.HTTPError as error:
+        error.close()  # it holds the connection
+        raise
+    return answer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

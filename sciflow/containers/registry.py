@@ -13,7 +13,7 @@ import urllib.parse
 import urllib.request
 from typing import TYPE_CHECKING
 
-from sciflow.containers import credentials
+from sciflow.containers import credentials, receive
 from sciflow.errors import SurroundingsError
 
 if TYPE_CHECKING:
@@ -63,16 +63,7 @@ class Conversation:
 
 
 def _opened(url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
-    request = urllib.request.Request(url, headers={"User-Agent": "sciflow"})  # noqa: S310 - https, or http to this machine
-    for key, value in headers.items():
-        # A redirect, which may lead to another host, takes no login along.
-        (request.add_unredirected_header if key == "Authorization" else request.add_header)(key, value)
-    try:
-        answer: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT_S)  # noqa: S310 - as above
-    except urllib.error.HTTPError as error:
-        error.close()  # it holds the connection
-        raise
-    return answer
+    return receive.ask(url, {"User-Agent": "sciflow", **headers}, TIMEOUT_S)
 
 
 def _small(answer: http.client.HTTPResponse) -> bytes:

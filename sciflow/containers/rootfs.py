@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDER_MODE = 0o755
+MAX_LINKS = 40  # path_resolution(7): the kernel follows as many
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -79,6 +80,36 @@ def walk(root: Node) -> Iterator[tuple[str, Node]]:
         yield path, node
         below = sorted(node.children.items(), key=lambda item: item[0].encode("utf-8", "surrogateescape"), reverse=True)
         waiting += [(f"{path}/{name}", child) for name, child in below]
+
+
+def reach(root: Node, path: str) -> tuple[str, Node] | None:
+    """Follow a path, and every link on it, inside the tree; return where it ends, with what is there."""
+    names: list[str] = []
+    nodes = [root]
+    waiting = list(reversed(path.split("/")))
+    followed = 0
+    while waiting:
+        name = waiting.pop()
+        if name in {"", "."}:
+            continue
+        if name == "..":
+            del names[-1:]
+            del nodes[max(len(nodes) - 1, 1) :]
+            continue
+        here = nodes[-1].children.get(name)
+        if here is None:
+            return None
+        if here.kind != "symlink":
+            names.append(name)
+            nodes.append(here)
+            continue
+        followed += 1
+        if followed > MAX_LINKS:
+            return None
+        if here.target.startswith("/"):
+            names, nodes = [], [root]
+        waiting += reversed(here.target.split("/"))
+    return "/" + "/".join(names), nodes[-1]
 
 
 def _info(path: str, node: Node, seen: dict[int, str]) -> tarfile.TarInfo:

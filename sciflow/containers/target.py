@@ -8,9 +8,8 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from sciflow.containers import archive
+from sciflow.containers import archive, rootfs
 from sciflow.containers.image import ARCHITECTURES
-from sciflow.containers.unpack import MAX_LINKS
 from sciflow.errors import SurroundingsError
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def find(root: Node, layers: Sequence[Path], environment: Mapping[str, str], *, 
 
     `platform` is `os/architecture`. Raises SurroundingsError: none there, or one that no wheels are laid for.
     """
-    if reach(root, VENV):
+    if rootfs.reach(root, VENV):
         raise SurroundingsError(
             f"the image has a `{VENV}` already", hint="lay wheels over the image that it was made of"
         )
@@ -111,36 +110,6 @@ def find(root: Node, layers: Sequence[Path], environment: Mapping[str, str], *, 
     )
 
 
-def reach(root: Node, path: str) -> tuple[str, Node] | None:
-    """Follow a path, and every link on it, inside the tree; return where it ends, with what is there."""
-    names: list[str] = []
-    nodes = [root]
-    waiting = list(reversed(path.split("/")))
-    followed = 0
-    while waiting:
-        name = waiting.pop()
-        if name in {"", "."}:
-            continue
-        if name == "..":
-            del names[-1:]
-            del nodes[max(len(nodes) - 1, 1) :]
-            continue
-        here = nodes[-1].children.get(name)
-        if here is None:
-            return None
-        if here.kind != "symlink":
-            names.append(name)
-            nodes.append(here)
-            continue
-        followed += 1
-        if followed > MAX_LINKS:
-            return None
-        if here.target.startswith("/"):
-            names, nodes = [], [root]
-        waiting += reversed(here.target.split("/"))
-    return "/" + "/".join(names), nodes[-1]
-
-
 def _version(minor: int, known: Sequence[bytes]) -> str:
     """Return Python's whole version, as its bytes say it: a text of its own, or the end of one, as ld(1) joins them."""
     number = rb"(3\.%d\.[0-9]+(?:(?:a|b|rc)[0-9]+)?)\+?\0" % minor
@@ -156,7 +125,7 @@ def _first(root: Node, environment: Mapping[str, str]) -> tuple[str, Node]:
     """Return the first `python3` on PATH that can be run, as execvp(3) would find it."""
     path = environment.get("PATH") or archive.SEARCH_PATH
     for folder in path.split(":"):
-        found = reach(root, f"{folder}/python3") if folder.startswith("/") else None
+        found = rootfs.reach(root, f"{folder}/python3") if folder.startswith("/") else None
         if found and found[1].kind == "file" and found[1].mode & 0o111:
             return found
     raise SurroundingsError(f"the image has no `python3` on its PATH ({path})", hint=HINT)
@@ -184,7 +153,7 @@ def _minor(place: str, data: bytes) -> int:
 def _loader(place: str, data: bytes, root: Node) -> tuple[str, Libc]:
     """Return the dynamic loader that a program names (elf(5), PT_INTERP), links followed, and whose it is."""
     named = _interpreter(data)
-    found = reach(root, named) if named else None
+    found = rootfs.reach(root, named) if named else None
     name = posixpath.basename(named)
     if found and name.startswith("ld-musl-"):
         return found[0], "musl"
@@ -225,7 +194,7 @@ def _level(root: Node, layers: Sequence[Path], loader: str, libc: Libc) -> tuple
 
 
 def _library(root: Node, layers: Sequence[Path], path: str) -> bytes:
-    found = reach(root, path)
+    found = rootfs.reach(root, path)
     return _read(found[1], layers) if found and found[1].kind == "file" else b""
 
 

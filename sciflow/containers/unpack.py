@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sciflow.containers import members
 from sciflow.containers.members import Member, refusal
-from sciflow.containers.rootfs import Node
+from sciflow.containers.rootfs import MAX_LINKS, Node
 from sciflow.runner.tree import shown
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
 AUFS = ".wh..wh."  # what aufs kept for itself
-
-MAX_LINKS = 40  # path_resolution(7): the kernel follows as many
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from sciflow.containers import closure
 from sciflow.containers.closure import StorePath
 from sciflow.containers.image import own_platform
 from sciflow.containers.source import Request
@@ -100,6 +99,6 @@ def request(folder, workshop, reference="env#default", *, pinned=None, files=FIL
 
 
 def look(root, path):
-    found = closure.look(root, path)
+    found = rootfs.reach(root, path)
     assert found is not None, path
-    return found
+    return found[1]

@@ -1,4 +1,3 @@
-import itertools
 import os
 
 import pytest
@@ -204,16 +203,3 @@ def test_an_environment_without_a_shell_is_refused_with_what_to_add(tmp_path, en
 def test_an_environment_without_env_is_given_none(tmp_path):
     root, _ = furnished(tmp_path, *flakes.paths({ENV: folder(bin=folder(sh=file(executable=True)))}))
     assert flakes.look(root, "usr/bin").children == {}
-
-
-def test_links_are_followed_inside_the_root():
-    root = rootfs.Node()
-    root.children = {
-        "a": rootfs.Node(kind="symlink", target="../../b/./c"),
-        "b": rootfs.Node(children={"c": rootfs.Node(kind="file", size=7)}),
-        "in": rootfs.Node(kind="symlink", target="b"),
-    }
-    assert [closure.look(root, path).size for path in ("a", "in/c", "in/../b/c", "/b//c")] == list(
-        itertools.repeat(7, 4)
-    )
-    assert closure.look(root, "a/c") is None

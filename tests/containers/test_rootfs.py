@@ -1,3 +1,4 @@
+import itertools
 import os
 import tarfile
 import time
@@ -7,7 +8,7 @@ import pytest
 from sciflow.containers import rootfs, unpack
 from sciflow.containers.rootfs import Node
 from sciflow.errors import SurroundingsError
-from tests.containers import layering
+from tests.containers import layering, wheelwright
 from tests.containers.layering import folder, link, member, symlink
 
 
@@ -82,3 +83,23 @@ def test_a_path_that_no_file_system_holds_is_refused(tmp_path):
         deepest.children["x" * 200] = deepest = Node()
     with pytest.raises(SurroundingsError, match="has a path longer than any file's"):
         rootfs.write(root, [], tmp_path / "a")
+
+
+def test_links_are_followed_inside_the_root():
+    root = Node()
+    root.children = {
+        "a": Node(kind="symlink", target="../../b/./c"),
+        "b": Node(children={"c": Node(kind="file", size=7)}),
+        "in": Node(kind="symlink", target="b"),
+    }
+    assert [rootfs.reach(root, path)[1].size for path in ("a", "in/c", "in/../b/c", "/b//c")] == list(
+        itertools.repeat(7, 4)
+    )
+    assert rootfs.reach(root, "a/c") is None
+
+
+def test_a_path_that_climbs_stays_inside_the_root():
+    root = wheelwright.debian()
+    assert rootfs.reach(root, "/../../usr/./bin/../bin/python3")[0] == "/usr/bin/python3.11"
+    assert rootfs.reach(root, "/") == ("/", root)
+    assert rootfs.reach(root, "/usr/bin/python3.11/x") is None
