@@ -65,7 +65,7 @@ def run(words: Sequence[str], **more: Any) -> subprocess.CompletedProcess[str]:
         )
 
 
-def watch(leash: int, grace_s: float, words: Sequence[str]) -> int:
+def watch(leash: int, grace_s: float, words: list[str]) -> int:
     """Run the words, and return their exit code; end all of it once the leash is let go, or this process asked to end.
 
     The whole life of the process between.
@@ -94,7 +94,7 @@ def watch(leash: int, grace_s: float, words: Sequence[str]) -> int:
     return _end(child, grace_s) if ended is None else ended
 
 
-def _become(words: Sequence[str]) -> None:
+def _become(words: list[str]) -> None:
     """Become the program. Python ignores these two signals, and nobody else expects that."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)

@@ -1,6 +1,7 @@
 """What an image is made of, broken in every way that is known: place, fault and fix are told, and nothing is left."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -81,3 +82,9 @@ def test_a_file_behind_a_link_out_of_the_root_lands_inside_it(bed, tmp_path):
 @pytest.mark.parametrize("kind", [b"3", b"4", b"6"])
 def test_a_device_in_an_image_is_left_out(bed, kind):
     assert "dev/sda" not in packed(bed, layering.folder("dev"), layering.member("dev/sda", kind, devmajor=8))
+
+
+def test_the_page_shows_every_fault_with_its_code():
+    page = (Path(__file__).parents[2] / "docs/faults.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^## (.*)\n\nCode ([0-9])\.$", page, re.MULTILINE)
+    assert shown == [(f"{one.name[0].upper()}{one.name[1:]}", "3") for one in broken.ROWS]
