@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-GRACE_S = 5.0
+GRACE_S = 15.0
 """How long a program that was asked to end may take to clear away what it has made."""
 PAUSE_S = 0.02
 GOES = 100  # of killing: who forks meanwhile is met the next time
