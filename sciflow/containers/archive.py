@@ -10,10 +10,11 @@ import os
 import re
 import shutil
 import stat
+import subprocess
 import tarfile
 from typing import TYPE_CHECKING
 
-from sciflow.containers import cache, leash
+from sciflow.containers import cache
 from sciflow.errors import SurroundingsError
 from sciflow.runner import names
 from sciflow.runner.tree import shown
@@ -117,7 +118,15 @@ def version() -> str:
 
 def _run(words: list[str]) -> str:
     try:
-        found = leash.run(words, env={key: value for key, value in os.environ.items() if key not in UNSAID})
+        found = subprocess.run(
+            words,
+            env={key: value for key, value in os.environ.items() if key not in UNSAID},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
     except FileNotFoundError as error:
         raise SurroundingsError(f"`{words[0]}` is not on PATH", hint="install tar and squashfs-tools") from error
     if found.returncode != 0:

@@ -48,7 +48,7 @@ class Bed:
 
     def sciflow(self, *words, **more):
         """Say words on the command line in the workflow's folder, in this bed's surroundings."""
-        return sciflow(*words, cwd=self.folder, **{**self.settings, **more})
+        return sciflow(*words, cwd=self.folder, timeout_s=600, **{**self.settings, **more})
 
     def shut(self, path, answer):
         """Have the registry answer a path in this way from now on."""
@@ -530,7 +530,7 @@ def an_image_with_a_hard_link_to_a_file_of_this_machine(bed):
 @row("the image is refused: layer 1 of .*, of [0-9]+ bytes, grows beyond [0-9]+ bytes", HOSTILE)
 def an_image_that_is_a_bomb(bed):
     # Gzip may be laid end to end (RFC 1952 §2.2), and is one stream then: two gigabytes of nothing.
-    return archived(bed, b"", pack=lambda _: gzip.compress(bytes(64 << 20)) * 32)
+    return archived(bed, b"", pack=lambda _: gzip.compress(bytes(64 << 20), mtime=0) * 32)
 
 
 @row("the image is refused: `base.tar` is no tar|`base.tar` .*no", "hint: ")
