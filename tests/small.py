@@ -90,7 +90,7 @@ def ran(folder, *changes):
     return bundle
 
 
-def sciflow(*words, cwd=None, **environment):
+def sciflow(*words, cwd=None, timeout_s=120, **environment):
     """Say words on the command line, in a process of its own; an environment variable set to None is taken away."""
     settings = {**os.environ, **environment}
     return subprocess.run(
@@ -100,7 +100,7 @@ def sciflow(*words, cwd=None, **environment):
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout_s,
         check=False,
     )
 

@@ -17,7 +17,7 @@ from collections import deque
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from sciflow.containers import scripts, squash
+from sciflow.containers import leash, scripts, squash
 from sciflow.errors import SurroundingsError
 from sciflow.runner.tree import shown
 
@@ -111,21 +111,28 @@ def build(workshop: Path, started: Callable[[int], None]) -> Path:
 def _run(words: Sequence[str], folder: Path, environment: Mapping[str, str], started: Callable[[int], None]) -> None:
     as_root = os.geteuid() == 0
     waiting = ["unshare", "--user", "--", "/bin/sh", "-c", 'read -r _ && exec "$@"', "sh"] if as_root else []
-    try:
-        process = subprocess.Popen(
-            [*waiting, *words],
-            cwd=folder,
-            env=dict(environment),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            umask=0o022,
-            process_group=0,
-        )
-    except FileNotFoundError as error:
-        raise SurroundingsError(
-            f"`{error.filename}` is not on PATH", hint="install util-linux and apptainer"
-        ) from error
+    with leash.held() as (ahead, descriptors):
+        try:
+            process = subprocess.Popen(
+                [*waiting, *ahead, *words],
+                cwd=folder,
+                env=dict(environment),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                umask=0o022,
+                process_group=0,
+                pass_fds=descriptors,
+            )
+        except FileNotFoundError as error:
+            raise SurroundingsError(
+                f"`{error.filename}` is not on PATH", hint="install util-linux and apptainer"
+            ) from error
+        _attended(process, started, as_root=as_root)
+
+
+def _attended(process: subprocess.Popen[bytes], started: Callable[[int], None], *, as_root: bool) -> None:
+    """Let it begin, and stay with it until it ends."""
     with process:
         try:
             if as_root:

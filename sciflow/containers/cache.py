@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 READ_ONLY = 0o444
 MAKING = "making"
 MAKER = "maker.json"
+WORK = "work"
 PREFIX = "workshop-"
 
 
@@ -61,11 +62,11 @@ def workshop() -> Iterator[Path]:
         (root() / MAKING).mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root() / MAKING))
         (folder / MAKER).write_text(names.canonical(facts.owner()), encoding="utf-8")
-        (folder / "work").mkdir()
+        (folder / WORK).mkdir()  # last: where it stands the name does too
     except OSError as error:
         raise refused(error) from error
     try:
-        yield folder / "work"
+        yield folder / WORK
     except OSError as error:
         raise refused(error) from error
     finally:

@@ -14,6 +14,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sciflow.containers import leash
 from sciflow.containers.image import Package, own_platform
 from sciflow.containers.source import Base
 from sciflow.errors import SurroundingsError
@@ -98,7 +99,7 @@ def moved(locked: PinnedImage, now: Sequence[Package]) -> SurroundingsError:
     """Say which packages the archive has now in place of those that are locked."""
     was, has = ({(one.name, one.architecture): one for one in packages} for packages in (locked.packages, now))
     told = [
-        f"{one.name} {one.version} (now {has[key].version})" if key in has else f"{one.name} {one.version} (gone)"
+        f"{one.name} {one.version} ({_now(one, has[key]) if key in has else 'gone'})"
         for key, one in was.items()
         if has.get(key) != one
     ]
@@ -107,6 +108,10 @@ def moved(locked: PinnedImage, now: Sequence[Package]) -> SurroundingsError:
         f"the archive of Debian {locked.reference} no longer gives what was locked: {', '.join(sorted(told))}",
         hint="`sciflow compile --update` takes what is there now; SCIFLOW_DEBIAN_MIRROR may name an older archive",
     )
+
+
+def _now(was: Package, has: Package) -> str:
+    return "now other bytes" if was.version == has.version else f"now {has.version}"
 
 
 def _check(platform: str) -> None:
@@ -132,17 +137,7 @@ def _built(suite: str, packages: Sequence[str], workshop: Path) -> Path:
     }
     environment |= {"SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
     environment["PATH"] = f"{environment.get('PATH', '')}:/usr/sbin:/sbin".lstrip(":")
-    found = subprocess.run(
-        words,
-        cwd=workshop,
-        env=environment,
-        umask=UMASK,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    found = leash.run(words, cwd=workshop, env=environment, umask=UMASK)
     tar = workshop / "tree.tar"
     if found.returncode != 0 or not tar.exists():
         raise _refused(suite, found.stderr)

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, cast
 from urllib.parse import quote
 
+from sciflow.containers import leash
 from sciflow.containers.closure import STORE
 from sciflow.errors import SurroundingsError
 from sciflow.runner import step
@@ -149,13 +150,15 @@ def _run(words: Sequence[str], flake: Flake, store: _Store, progress: Callable[[
     answer = flake.folder.with_name("answer")
     with (
         answer.open("wb") as out,
+        leash.held(grace_s=0) as (ahead, descriptors),  # asked to end, nix was seen to wait for its builder
         subprocess.Popen(
-            words,
+            [*ahead, *words],
             cwd=flake.folder,
             env={**os.environ, "LC_ALL": "C.UTF-8", "NO_COLOR": "1"},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.PIPE,
+            pass_fds=descriptors,
         ) as process,
     ):
         try:
@@ -167,8 +170,7 @@ def _run(words: Sequence[str], flake: Flake, store: _Store, progress: Callable[[
                 if doing:
                     progress(f"nix: {'building' if doing[1] == 'building' else 'fetching'} {doing[2]}")
         except BaseException:
-            # Asked to end, it was seen to wait for its builder; killed, it takes that along (PR_SET_PDEATHSIG).
-            process.kill()
+            process.terminate()
             process.wait()
             raise
     if process.returncode:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import uv
 
-from sciflow.containers import cache, download
+from sciflow.containers import cache, download, leash
 from sciflow.errors import Fault, ImageError, SurroundingsError
 from sciflow.runner import names
 
@@ -60,17 +60,7 @@ def compile_lock(
         (workshop / "constraints.txt").write_text("".join(f"{one}\n" for one in wanted.constraints), encoding="utf-8")
         # uv prefers what its output file holds already.
         (workshop / "pylock.toml").write_text(preferred(held), encoding="utf-8")
-        found = subprocess.run(
-            [program, *words(target), *wanted.options],
-            cwd=workshop,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
+        found = leash.run([program, *words(target), *wanted.options], cwd=workshop, env=environment, encoding="utf-8")
         if found.returncode != 0:
             raise refusal(found.stderr or found.stdout, place)
         lock = tomllib.loads((workshop / "pylock.toml").read_text(encoding="utf-8"))

@@ -26,6 +26,8 @@ CONTENT = re.compile(r"[0-9a-f]{64}")
 UNFINISHED = "unfinished"
 # Of a maker on another machine, or one whose name is not written yet, nothing is known: silence decides.
 SILENT_S = 24 * 3600.0
+# Who was killed before he wrote his name had not begun to work.
+NAMELESS_S = 60.0
 
 # Of what the first bytes tell (file(1)'s magic): where they stand, what they are, what that is.
 MAGIC = (
@@ -131,6 +133,8 @@ def _is_over(item: Item, older_s: float, now: float) -> bool:
     if item.kind != UNFINISHED:
         return item.used <= now - older_s
     maker = _maker(item.path)
+    if maker is None and not (item.path / cache.WORK).exists():
+        return item.used <= now - NAMELESS_S
     return facts.gone(maker) if maker and maker[0] == facts.owner()[0] else item.used <= now - max(older_s, SILENT_S)
 
 

@@ -74,7 +74,7 @@ def lay(request: Request, read: Read) -> Base:
     first = read(text, file, Base(layers=()))
     items = instructions.items(first, request.folder, file)
     pins = _pins(request, items)
-    base = _under(request, first.base)
+    base = _under(request, first)
     recipe = read(text, file, base)
     _same_sources(first, recipe, file)
     order = _Order(recipe=recipe, items=items, pins=pins)
@@ -92,13 +92,17 @@ def lay(request: Request, read: Read) -> Base:
     )
 
 
-def _under(request: Request, name: str) -> Base:
+def _under(request: Request, recipe: Recipe) -> Base:
     """Have the layers of the recipe's own base: by its digest where that is pinned."""
     below = request.workshop / "under"
     below.mkdir()
-    image = spec.Image(source="from", reference=name)
-    pinned = replace(request.pinned, source="from", reference=name) if request.pinned else None
-    return oci.lay(replace(request, image=image, pinned=pinned, workshop=below))
+    image = spec.Image(source="from", reference=recipe.base)
+    pinned = replace(request.pinned, source="from", reference=recipe.base) if request.pinned else None
+    try:
+        return oci.lay(replace(request, image=image, pinned=pinned, workshop=below))
+    except SurroundingsError as error:
+        place = f"{shown(request.image.reference)}:{recipe.line}:1"
+        raise SurroundingsError(f"{place}: {error.args[0]}", hint=error.hint) from error
 
 
 def recipe(image: PinnedImage) -> Mapping[str, str]:

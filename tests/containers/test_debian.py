@@ -1,6 +1,7 @@
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -78,6 +79,12 @@ def test_a_package_that_moved_on_is_named_with_both_versions():
     said = str(debian.moved(images.debian(version="1.0"), images.debian(version="1.1").packages))
     assert "hello 1.0 (now 1.1)" in said
     assert "sciflow compile --update" in said
+
+
+def test_a_package_of_the_same_version_and_other_bytes_is_told_from_one_that_moved_on():
+    was = images.debian(version="1.0")
+    now = [replace(one, sha256="1" * 64) for one in was.packages]
+    assert "hello 1.0 (now other bytes)" in str(debian.moved(was, now))
 
 
 def test_the_order_of_packages_and_their_repetition_do_not_matter():

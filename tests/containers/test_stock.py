@@ -223,6 +223,16 @@ def test_a_folder_whose_maker_is_not_written_yet_stays_for_a_day(own_cache):
     assert (new.exists(), old.exists()) == (True, False)
 
 
+def test_a_folder_of_one_who_was_killed_before_he_wrote_his_name_goes_after_a_minute(own_cache):
+    new, old = (left_behind(None, seconds / DAY_S) for seconds in (30, 90))
+    for folder in (new, old):
+        seen = folder.stat().st_mtime
+        (folder / "work").rmdir()
+        os.utime(folder, (seen, seen))
+    stock.clear(0)
+    assert (new.exists(), old.exists()) == (True, False)
+
+
 FOREIGN = ("notes.txt", "sha256/notes.txt", "sha256/" + "A" * 64, "sif/mine.sif", "making/thesis/x", "more/" + "a" * 64)
 
 
