@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sciflow.containers import rootfs
 from sciflow.containers.closure import StorePath
 from sciflow.containers.image import own_platform
 from sciflow.containers.source import Request
