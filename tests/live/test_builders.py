@@ -15,7 +15,7 @@ from tests.containers import serving
 from tests.live import builders
 from tests.live.conftest import compiled
 from tests.live.test_images import image
-from tests.live.test_sources import archived, from_debian, from_debian_with_wheels, from_flake, study
+from tests.live.test_sources import archived, from_debian_with_wheels, from_flake, study
 
 DEFINITION = """\
 Bootstrap: oci-archive
@@ -42,6 +42,11 @@ COPY tool.sh /opt/tool.sh
 WORKDIR /opt/work
 RUN cat /opt/one /opt/tool.sh >both
 """
+
+
+def from_debian(folder, _):
+    """Ask for a package that makes a user of its own; with libfaketime in the image its scripts see another day too."""
+    return 'debian = "bookworm"\npackages = ["dbus-system-bus-common", "libfaketime"]'
 
 
 def from_definition(folder, _):
