@@ -27,6 +27,7 @@ LOCK = (
 # another user's namespace: so it is for root alone, with a /dev/shm that goes away.
 MMDEBSTRAP = """\
 #!/bin/sh
+unset LD_PRELOAD FAKETIME_SHARED
 exec unshare --mount sh -c 'mount -t tmpfs none /dev/shm && exec {faketime} -f {ahead} "$0" "$@"' {mmdebstrap} "$@"
 """
 

@@ -78,16 +78,17 @@ def from_registry_with_wheels(folder, _):
     return f'from = "{name}"\npython = "pylock.toml"'
 
 
+def kind(make, *parts, marks=()):
+    return pytest.param(make, id=make.__name__, marks=[pytest.mark.live("faketime", *parts), *marks])
+
+
 KINDS = [
-    pytest.param(make, id=make.__name__, marks=pytest.mark.live("faketime", *parts))
-    for make, parts in (
-        (from_debian, ["mmdebstrap"]),
-        (from_debian_with_wheels, ["mmdebstrap"]),
-        (from_registry_with_wheels, ["registry", "mmdebstrap"]),
-        (from_flake, ["nix"]),
-        (from_definition, ["apptainer"]),
-        (from_dockerfile, ["apptainer"]),
-    )
+    kind(from_debian, "mmdebstrap", marks=[pytest.mark.slow]),
+    kind(from_debian_with_wheels, "mmdebstrap"),
+    kind(from_registry_with_wheels, "registry", "mmdebstrap"),
+    kind(from_flake, "nix"),
+    kind(from_definition, "apptainer"),
+    kind(from_dockerfile, "apptainer"),
 ]
 
 
