@@ -3,6 +3,7 @@
 import functools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -47,7 +48,7 @@ class Builder:
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
-    """What a builder made: the words that the process said first, the lock, and the cache."""
+    """Who a builder was, what its clock said (in seconds since 1970), its lock, and its cache."""
 
     user: int
     time: int
@@ -106,7 +107,7 @@ def begin(builder, study, place):
     words = [*builder.prefix, "env", "-i", *(f"{name}={value}" for name, value in settings.items())]
     words += ["sh", "-c", f'umask {builder.umask}; cd "$0"; exec "$@"', own / "study"]
     words += ["faketime", "-f", f"@{builder.day}", python(builder.prefix), "-B", "-c", LOCK, "lock", "workflow.toml"]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
 @functools.cache
@@ -128,16 +129,17 @@ def build(study):
     try:
         builders = two()
         running += [begin(builder, study, place) for builder in builders]
-        yield [ended(process, place / builder.folder) for process, builder in zip(running, builders, strict=True)]
+        said = [process.communicate()[1] for process in running]
+        assert [process.returncode for process in running] == [0, 0], said
+        yield [made(first, place / builder.folder) for first, builder in zip(said, builders, strict=True)]
     finally:
         for process in running:
-            process.kill()
-            process.communicate()
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGINT)  # sciflow then ends what it has started
+                process.communicate()
         shutil.rmtree(place)
 
 
-def ended(process, own):
-    _, said = process.communicate()
-    assert process.returncode == 0, said
+def made(said, own):
     user, time = said.split("\n", 1)[0].split()
     return Built(user=int(user), time=int(time), lock=(own / "study" / names.LOCK).read_text(), cache=own / "cache")
