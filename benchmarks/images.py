@@ -4,7 +4,8 @@
 
 Each run has a cache of its own, so everything is fetched and packed anew; the registry and the page cache are warm for
 both. sciflow writes the squashfs for Apptainer *and* the archive for Docker, hashes both, and says what it did in a
-lock; `apptainer pull` and `apptainer build` write one SIF. Times are also given as ratios, sizes in MB.
+lock; `apptainer pull` and `apptainer build` write one SIF. Times are also given as ratios, sizes in MB. Run it as a
+plain user: root of a container may lack powers that `apptainer build` asks for.
 """
 
 from __future__ import annotations

@@ -54,7 +54,8 @@ def lock(
 def _check(file: Path, *, as_json: bool, say: Callable[[str], None]) -> int:
     found = api.lock_check(file, say=say)
     what = {"locked": found.locked, "built": found.built, "differences": list(found.differences)}
-    last = "it is built the same again" if found.agrees else f"{len(found.differences)} files differ"
+    differ = "1 file differs" if len(found.differences) == 1 else f"{len(found.differences)} files differ"
+    last = "it is built the same again" if found.agrees else differ
     answer(what, f"{last}: {found.built}", as_json=as_json, lines=found.differences)
     return names.EXIT_OK if found.agrees else names.EXIT_NO
 

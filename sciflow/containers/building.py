@@ -88,7 +88,7 @@ def build(workshop: Path, started: Callable[[int], None]) -> Path:
     for name in LENT:
         (workshop / name).chmod(0o1777)
     # Apptainer takes its own folders apart at commas, so it is given them by a name without any.
-    with tempfile.TemporaryDirectory(prefix="sciflow-") as folder:
+    with tempfile.TemporaryDirectory(prefix="sciflow-", dir=_plainly_named()) as folder:
         here = Path(folder) / "workshop"
         here.symlink_to(workshop)
         words = ["apptainer", "build", "--mksquashfs-args", " ".join(squash.WORDS)]
@@ -106,6 +106,12 @@ def build(workshop: Path, started: Callable[[int], None]) -> Path:
         except _NoFakerootError:
             _run([*words, "--ignore-fakeroot-command", SIF, "build.def"], workshop, environment, started)
     return workshop / SIF
+
+
+def _plainly_named() -> str:
+    """Return TMPDIR, or `/tmp` where its name has what Apptainer takes names apart at, or cannot be quoted for it."""
+    named = tempfile.gettempdir()
+    return "/tmp" if set(named) & set(',:"\\') else named  # noqa: S108 - a folder of a random name is made in it
 
 
 def _run(words: Sequence[str], folder: Path, environment: Mapping[str, str], started: Callable[[int], None]) -> None:

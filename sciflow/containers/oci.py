@@ -98,12 +98,15 @@ def _again(request: Request) -> tuple[dict[str, str], bytes, layers.Get]:
     """Return the same of the very manifest that is pinned, whatever its tag means today."""
     known = dict(request.pinned.digests) if request.pinned else {}
     digests = {name: digest for name, digest in known.items() if name in {"file", "index", "manifest"}}
+    packed = references.archived(request.image.reference)
+    if packed and imagefile.digest(request.folder / packed.path) == digests["file"]:
+        return (*parcel.unwrap(request.folder / packed.path, packed, platform=request.platform), parcel.held)
     kept = cache.held(digests["manifest"])
-    if references.archived(request.image.reference):
+    if packed:
         if kept is None:
             raise SurroundingsError(
                 f"the image of `{request.image.reference}` ({digests['manifest']}) is not in the cache",
-                hint="compile the workflow again where that file is",
+                hint=parcel.AGAIN,
             )
         return digests, kept.read_bytes(), parcel.held
     conversation = registry.Conversation(references.parse(request.image.reference))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from sciflow.containers.reference import Archived
 
+AGAIN = "where that file is, `sciflow lock workflow.toml --update image` takes it into the cache again"
 MAX_ENTRIES = 10_000
 MAX_LINKS = 8
 MEDIA_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -85,9 +86,7 @@ def held(piece: Piece, what: str) -> Path:
     """Return a piece that is in the cache already. Raises SurroundingsError if it is not."""
     found = cache.held(piece.digest)
     if found is None:
-        raise SurroundingsError(
-            f"{what} ({piece.digest}) is no longer in the cache", hint="compile the workflow again where the file is"
-        )
+        raise SurroundingsError(f"{what} ({piece.digest}) is no longer in the cache", hint=AGAIN)
     return found
 
 

@@ -1,5 +1,6 @@
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,14 @@ def test_apptainer_sees_folders_of_the_workshop_alone_by_a_name_without_commas(t
     assert "APPTAINER_BIND" not in seen
     assert ", two" not in seen.replace("PWD=", "").replace(str(workshop), "")
     assert (workshop / "build.def").read_text() == building.DEFINITION
+
+
+def test_a_tmpdir_with_a_comma_is_not_named_to_apptainer(tool, tmp_path, monkeypatch):
+    (tmp_path / "my, tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "my, tmp"))
+    workshop = tool('env > seen; echo "$@" >> seen')
+    building.build(workshop, print)
+    assert "my, tmp" not in (workshop / "seen").read_text()
 
 
 def test_a_command_that_fails_gives_its_step_its_code_and_its_last_words(tool):

@@ -153,10 +153,27 @@ def test_what_left_the_cache_is_built_again_while_its_pieces_are_there(resolve):
     assert resolving.again(found, "squashfs") == cache.place(found.digest("squashfs"))
 
 
+def test_what_left_the_cache_with_its_pieces_is_built_again_while_the_file_is_there(resolve, own_cache, tmp_path):
+    found = resolve(_oci())
+    shutil.rmtree(own_cache)
+    assert resolving.again(found, "squashfs", tmp_path) == cache.place(found.digest("squashfs"))
+
+
+def test_another_file_in_its_place_is_not_taken_for_it(resolve, own_cache, tmp_path):
+    found = resolve(_oci())
+    shutil.rmtree(own_cache)
+    (tmp_path / "x.tar").write_bytes(_oci(member("more")))
+    with pytest.raises(SurroundingsError, match="is not in the cache"):
+        resolving.again(found, "squashfs", tmp_path)
+
+
 def test_pieces_that_left_the_cache_are_named(resolve, own_cache):
     found = resolve(_oci())
     shutil.rmtree(own_cache)
-    with pytest.raises(SurroundingsError, match=r"is not in the cache\n.*compile the workflow again where that file"):
+    with pytest.raises(
+        SurroundingsError,
+        match=r"is not in the cache\n.*where that file is, `sciflow lock workflow.toml --update image`",
+    ):
         resolving.again(found, "squashfs")
 
 
