@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import shutil
 import stat
 import subprocess
 import tarfile
 from typing import TYPE_CHECKING
 
-from sciflow.containers import cache
+from sciflow.containers import cache, tool
 from sciflow.errors import SurroundingsError
 from sciflow.runner import names
 from sciflow.runner.tree import shown
@@ -33,6 +32,7 @@ SQUASHFS_FLAGS = (
     *("-all-root", "-mkfs-time", "0", "-noappend", "-no-progress", "-quiet"),
     *("-comp", "zstd", "-Xcompression-level", "3"),
 )
+INSTALL = "install tar and squashfs-tools"
 # Both speak to mksquashfs and tar behind the back of those who call them.
 UNSAID = {"SOURCE_DATE_EPOCH", "TAR_OPTIONS"}
 MODES = 0o7777
@@ -111,9 +111,10 @@ def _opened(tree: Path) -> list[bytes]:
 
 def version() -> str:
     """Return the version of mksquashfs, on which a squashfs's bytes depend. Raises SurroundingsError without one."""
-    said = _run(["mksquashfs", "-version"])
-    found = re.search(r"\d+(?:\.\d+)+", said)
-    return found.group() if found else ""
+    try:
+        return tool.version("mksquashfs", "-version")
+    except FileNotFoundError as error:
+        raise SurroundingsError("`mksquashfs` is not on PATH", hint=INSTALL) from error
 
 
 def _run(words: list[str]) -> str:
@@ -128,7 +129,7 @@ def _run(words: list[str]) -> str:
             check=False,
         )
     except FileNotFoundError as error:
-        raise SurroundingsError(f"`{words[0]}` is not on PATH", hint="install tar and squashfs-tools") from error
+        raise SurroundingsError(f"`{words[0]}` is not on PATH", hint=INSTALL) from error
     if found.returncode != 0:
         last = (found.stderr or found.stdout).strip().splitlines()[-1:] or ["it said nothing"]
         raise SurroundingsError(f"{words[0]} failed: {last[0]}", hint="is there space? mksquashfs must know zstd")

@@ -134,6 +134,7 @@ def kept(pinned: PinnedImage | None) -> Base | None:
         folder=pinned.folder,
         digests={name: digest for name, digest in pinned.digests if name not in made},
         packages=pinned.packages,
+        files=pinned.files,
         paths=pinned.paths,
         tools=pinned.tools,
     )

@@ -17,7 +17,7 @@ from collections import deque
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from sciflow.containers import leash, scripts, squash
+from sciflow.containers import leash, scripts, squash, tool
 from sciflow.errors import SurroundingsError
 from sciflow.runner.tree import shown
 
@@ -62,14 +62,12 @@ class _NoFakerootError(Exception):
 def version() -> str:
     """Return Apptainer's version. Raises SurroundingsError without one."""
     try:
-        said = subprocess.run(["apptainer", "--version"], capture_output=True, text=True, errors="replace", check=False)
+        return tool.version("apptainer", "--version")
     except FileNotFoundError as error:
         raise SurroundingsError(
             "`apptainer` is not on PATH, and it builds definitions and Dockerfiles",
             hint="install apptainer; or build the image elsewhere, and name it by `from` or `file`",
         ) from error
-    found = re.search(r"\d+(?:\.\d+)+", said.stdout)
-    return found.group() if found else ""
 
 
 def proxies() -> Mapping[str, str]:

@@ -10,11 +10,10 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sciflow.containers import leash
+from sciflow.containers import leash, tool
 from sciflow.containers.image import Package, own_platform
 from sciflow.containers.source import Base
 from sciflow.errors import SurroundingsError
@@ -76,7 +75,7 @@ def lay(request: Request) -> Base:
     installed = _installed((request.workshop / RECORDS).read_text(encoding="utf-8", errors="replace"))
     if request.pinned and installed != request.pinned.packages:
         raise moved(request.pinned, installed)
-    return Base(layers=(tar,), packages=installed, tools=(("mmdebstrap", _version("mmdebstrap", "--version")),))
+    return Base(layers=(tar,), packages=installed, tools=(("mmdebstrap", tool.version("mmdebstrap", "--version")),))
 
 
 def recipe(image: PinnedImage) -> Mapping[str, str]:
@@ -241,10 +240,3 @@ def _installed(records: str) -> tuple[Package, ...]:
             )
         )
     return tuple(sorted(set(found)))
-
-
-def _version(*words: str) -> str:
-    """Return the first number with dots that a tool says when asked for its version."""
-    said = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
-    found = re.search(r"\d+(?:\.\d+)+", said.stdout + said.stderr)
-    return found.group() if found else ""

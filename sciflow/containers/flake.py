@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, cast
 from urllib.parse import quote
 
-from sciflow.containers import leash
+from sciflow.containers import leash, tool
 from sciflow.containers.closure import STORE
 from sciflow.errors import SurroundingsError
 from sciflow.runner import step
@@ -101,9 +101,7 @@ def version() -> str:
             "`nix` is not on PATH, and it builds flakes",
             hint="install Nix 2.20 or later (no daemon is needed); or fetch a bundle that carries the closure",
         )
-    said = subprocess.run(["nix", "--version"], capture_output=True, text=True, errors="replace", check=False).stdout
-    found = re.search(r"\d+(?:\.\d+)+", said)
-    return found.group() if found else ""
+    return tool.version("nix", "--version")
 
 
 def _store(workshop: Path) -> _Store:

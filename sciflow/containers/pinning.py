@@ -76,7 +76,7 @@ def _made(
             progress=progress,
         )
         base = build.kept(pinned) or sources.source_of(image.source).lay(request)
-        base = replace(build.keep(request, base), files=sources.source_of(image.source).files(image, folder))
+        base = build.keep(request, base)
         whole, chosen = build.over(request, base, _chosen(pinned) if same else None, held=held, update=update)
         return build.build(request, base, chosen, whole)
 

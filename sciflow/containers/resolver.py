@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tomllib
 import urllib.parse
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import uv
 
-from sciflow.containers import cache, download, leash
+from sciflow.containers import cache, download, leash, tool
 from sciflow.errors import Fault, ImageError, SurroundingsError
 from sciflow.runner import names
 
@@ -64,9 +63,7 @@ def compile_lock(
         if found.returncode != 0:
             raise refusal(found.stderr or found.stdout, place)
         lock = tomllib.loads((workshop / "pylock.toml").read_text(encoding="utf-8"))
-    said = subprocess.run([program, "--version"], env=environment, capture_output=True, text=True, check=False)
-    version = re.search(r"\d+(?:\.\d+)+", said.stdout)
-    return lock, version.group() if version else ""
+    return lock, tool.version(program, "--version")
 
 
 def words(target: Target) -> list[str]:
