@@ -70,6 +70,9 @@ def watch(leash: int, grace_s: float, words: list[str]) -> int:
 
     The whole life of the process between.
     """
+    # The program is to have the descriptors that it would have by itself: apt hands one on by its number to dash, which
+    # knows none above nine.
+    os.set_inheritable(leash, False)  # noqa: FBT003 - its only form
     libc = ctypes.CDLL(None)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
     woken, waking = os.pipe()

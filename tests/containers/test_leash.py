@@ -124,3 +124,9 @@ def test_a_leash_leaves_no_descriptor_open():
     before = sorted(Path("/proc/self/fd").iterdir())
     leash.run(["true"])
     assert sorted(Path("/proc/self/fd").iterdir()) == before
+
+
+def test_a_program_on_a_leash_has_the_descriptors_that_it_would_have_by_itself():
+    words = ["sh", "-c", "ls /proc/self/fd | wc -l"]
+    alone = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stdout
+    assert leash.run(words).stdout == alone

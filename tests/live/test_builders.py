@@ -13,7 +13,7 @@ import tomllib
 
 import pytest
 
-from sciflow import containers
+from sciflow.containers import pinning
 from sciflow.plan import lockfile
 from sciflow.runner import names
 from tests.containers import serving
@@ -74,7 +74,7 @@ def from_registry_with_wheels(folder, _):
     (folder / "base").mkdir()
     compiled(folder / "base")
     base = lockfile.read(folder / "base/study" / names.LOCK).image
-    archive = containers.fetch(base, engine="docker", folder=folder, progress=print)
+    archive = pinning.fetch(base, engine="docker", folder=folder, progress=print)
     shutil.rmtree(folder / "base")
     name = f"docker://{os.environ['SCIFLOW_TEST_REGISTRY']}/sciflow-test/builders:1"
     words = [skopeo, "--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false"]
