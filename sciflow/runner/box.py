@@ -9,17 +9,22 @@ import csv
 import io
 import os
 import re
-import select
 import shutil
 import signal
 import subprocess
 import sys
 
-from . import names
+from . import lane, names
 
 TAIL_BYTES = 4000  # how much of an engine's own words an error repeats
 
-End = collections.namedtuple("End", "token code signal user_s system_s peak_mib reason")
+CLOSING_S = 10
+SCRATCH = "scratch"  # in the work folder: what lanes that have a /tmp of their own keep there
+PLACES = ("code", "inputs", "work", "outputs", "runner", "checkpoints")
+
+End = collections.namedtuple(
+    "End", "token code signal user_s system_s peak_mib read_bytes written_bytes start wall_s killed"
+)
 
 
 class BoxError(Exception):
@@ -132,24 +137,22 @@ def image(box, bundle, say):
     return wanted["name"]
 
 
-def python_fields(told):
-    """Write a request for loop.py: fields joined by tabs."""
-    return "\t".join(text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n") for text in told)
-
-
 def shell_fields(told):
     """Write a request for loop.sh: one line of quoted shell words."""
     return " ".join("'" + text.replace("'", "'\\''").replace("\n", "'\"$NL\"'") + "'" for text in told)
 
 
 class Loop(object):
-    """The open box. `start` and `signal` steps; `wait` for their ends; `close` it, and everything inside ends."""
+    """The open box: `start` steps in its lanes, `signal` them, `hear` of their ends; `close` it, and all in it ends.
+
+    Requests are sent by `flush`. `ahead` says whether a lane may be told of a step while another runs in it.
+    """
 
     def __init__(self, box, places, log):
         """Enter. `places` are the host's paths for the box's words; `log` is a file for what the engine says."""
-        self.isolation = {"engine": box["engine"], "isolation": box["isolation"], "network": "none"}
+        self.facts = {"engine": box["engine"], "isolation": box["isolation"], "network": "none"}
         self._box, self._places, self._log = box, places, log
-        self.paths = box["paths"] or {name: places[name] for name in ("code", "inputs", "work", "outputs", "runner")}
+        self.paths = box["paths"] or {name: places[name] for name in PLACES}
         enters = [box["enter"]]
         if box.get("enter_shared_network"):
             enters.append(box["enter_shared_network"])
@@ -157,28 +160,31 @@ class Loop(object):
             if self._enter(words):
                 break
             # Some sites forbid network namespaces: go on with the host's, and say so in every record.
-            self.isolation["network"] = "host"
+            self.facts["network"] = "host"
         else:
             raise BoxError("the box does not open in %s: %s" % (box["engine"], self.said()))
         if box["isolation"] == "none":
-            self.isolation["network"] = "host"
+            self.facts["network"] = "host"
 
     def _enter(self, words):
         words = filled(words, self._places)
         if self._box["paths"]:
-            words += ["/bin/sh", self.paths["runner"] + "/enter.sh", self.paths["runner"]]
-        else:  # on the host this very interpreter serves, whatever PATH holds
-            words += [sys.executable, "-I", "-S", "-B", self.paths["runner"] + "/loop.py"]
+            words += ["/bin/sh", self.paths["runner"] + "/enter.sh", self.paths["runner"], self.paths["work"] + "/" + SCRATCH]
+        else:  # on the host this very interpreter serves, whatever PATH holds; and its /tmp is everybody's
+            words += [sys.executable, "-I", "-S", "-B", self.paths["runner"] + "/loop.py", ""]
         with open(self._log, "wb") as log:
             # A session of its own: Ctrl-C at the terminal reaches the runner alone, which then ends things in order.
             self._process = subprocess.Popen(
                 words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, bufsize=0, start_new_session=True
             )
-        self._waiting, self._pids, self.open, first = b"", {}, True, []
+        self._heard, self._requests, self.open, first = b"", [], True, []
+        self._pids, self._profiles = {}, {}
         while self.open and not first:  # an engine may hand a line on in pieces
-            first = self._lines(None)
-        self._shell = first[:1] == [["ready", "sh"]]
-        if first[:1] in ([["ready", "sh"]], [["ready", "python"]]):
+            first = self._lines()
+        if first and first[0][:1] == ["ready"]:
+            _, kind, adopts, private = first[0]
+            self.ahead = kind == "python"
+            self.facts.update(loop=kind, orphans="ended" if adopts else "of the session ended", tmp="own" if private else "shared")
             return True
         self._process.kill()
         self._process.wait()
@@ -186,65 +192,118 @@ class Loop(object):
         self._process.stdout.close()
         return False
 
+    def fileno(self):
+        """Return the descriptor at which answers arrive, for select(2)."""
+        return self._process.stdout.fileno()
+
     def said(self):
         """Return the end of what the engine said."""
         with open(self._log, "rb") as log:
             return log.read().decode("utf-8", "replace")[-TAIL_BYTES:].strip() or "it said nothing"
 
-    def _lines(self, timeout):
-        """Return the answers there are, after at most `timeout` seconds (None: wait for one; [] also at the end)."""
-        if not select.select([self._process.stdout], [], [], timeout)[0]:
-            return []
-        data = os.read(self._process.stdout.fileno(), 1 << 16)
+    def _lines(self):
+        """Return the answers there are, once there are any; at the end of them all the box is no more open."""
+        data = os.read(self.fileno(), 1 << 16)
         self.open = bool(data)
-        lines = (self._waiting + data).split(b"\n")
-        self._waiting = lines.pop()
+        lines = (self._heard + data).split(b"\n")
+        self._heard = lines.pop()
         return [line.decode("utf-8", "surrogateescape").split("\t") for line in lines]
 
-    def _send(self, line):
-        data = (line + "\n").encode("utf-8", "surrogateescape")
+    def flush(self):
+        """Send what was asked for."""
+        if not self._requests:
+            return
+        data = ("\n".join(self._requests) + "\n").encode("utf-8", "surrogateescape")
+        self._requests = []
         try:
             while data:
                 data = data[os.write(self._process.stdin.fileno(), data) :]
         except BrokenPipeError:
             self.open = False
 
-    def start(self, token, folder, stdout, stderr, settings, words):
-        """Start a step. Paths are as the box sees them; `settings` is its environment, `words` its argv."""
-        pairs = ["%s=%s" % pair for pair in sorted(settings.items())]
-        if self._shell:
-            self._send(shell_fields(["start", str(len(pairs))] + pairs + [token, folder, stdout, stderr] + words))
-        else:
-            self._send(python_fields(["start", token, folder, stdout, stderr, str(len(pairs))] + pairs + words))
+    def _ask(self, told):
+        self._requests.append("\t".join(lane.escaped(told)))
+
+    def profile(self, settings):
+        """Return the name by which the box knows an environment, {name: value}: the object, not what it holds."""
+        if id(settings) not in self._profiles:
+            self._profiles[id(settings)] = str(len(self._profiles)), settings  # kept, or its id would be another's
+            pairs = ["%s=%s" % pair for pair in sorted(settings.items())]
+            self._ask(["set", self._profiles[id(settings)][0], str(len(pairs))] + pairs)
+        return self._profiles[id(settings)][0]
+
+    def server(self, name, profile, folder, log, words):
+        """Start a process that serves the lanes called NAME:…; paths are as the box sees them."""
+        self._ask(["server", name, profile, folder, log] + words)
+
+    def start(self, name, token, settings, place, mib, more, words):
+        """Start a step in a lane. `place` is its (folder, stdout, stderr) as the box sees them, `words` its argv.
+
+        Its environment is `settings`, which it shares with others, and `more`. `mib`: the memory it may hold, 0: any.
+        """
+        pairs = ["%s=%s" % pair for pair in more.items()]
+        if self.ahead:
+            told = ["start", name, token, self.profile(settings)] + list(place) + [str(mib), str(len(pairs))]
+            self._ask(told + pairs + words)
+            return
+        pairs = ["%s=%s" % pair for pair in sorted(settings.items())] + pairs
+        self._requests.append(shell_fields(["start", str(len(pairs))] + pairs + [token] + list(place) + words))
 
     def signal(self, token, number):
         """Signal a running step and all it started."""
-        if not self._shell:
-            self._send(python_fields(["signal", token, str(int(number))]))
+        if self.ahead:
+            self._ask(["signal", token, str(int(number))])
         elif token in self._pids:
-            self._send(shell_fields(["halt", self._pids[token], str(int(number))]))
+            self._requests.append(shell_fields(["halt", self._pids[token], str(int(number))]))
 
-    def wait(self, timeout):
-        """Return the Ends that came within `timeout` seconds. After them `open` says whether the box still stands."""
-        ends = []
-        for told in self._lines(timeout):
+    def halt(self):
+        """Let no step begin that has not begun."""
+        if self.ahead:
+            self._ask(["halt"])
+
+    def hear(self):
+        """Return what happened, as [(what, …)]: `end` with an End, `over` with token and MiB, `dropped`, `lost`.
+
+        It waits where nothing has; after it, `open` says whether the box still stands.
+        """
+        found = []
+        for told in self._lines():
             if told[0] == "pid":
                 self._pids[told[1]] = told[2]
             elif told[0] == "end":
                 self._pids.pop(told[1], None)
-                ends.append(
-                    End(told[1], int(told[2]), int(told[3]), float(told[4]), float(told[5]), int(told[6]) / 1024.0, "")
-                )
-        return ends
+                found.append(("end", ended(told)))
+            else:
+                found.append(tuple(told))
+        return found
 
     def close(self):
         """Leave the box; whatever still runs in it ends."""
         self._process.stdin.close()
         try:
-            self._process.wait(10)
+            self._process.wait(CLOSING_S)
         except subprocess.TimeoutExpired:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
         self._process.stdout.close()
         if self._box.get("stop"):
             _succeeds(filled(self._box["stop"], self._places))
+
+
+def ended(told):
+    """Read an `end`; what loop.sh cannot say is None."""
+    _, token, code, number, user, system, peak = told[:7]
+    read, written, start, wall, killed = told[7:] or (None,) * 5
+    return End(
+        token,
+        int(code),
+        int(number),
+        float(user),
+        float(system),
+        int(peak) / 1024.0,
+        read and int(read),
+        written and int(written),
+        start and float(start),
+        wall and float(wall),
+        int(killed or 0),
+    )

@@ -31,18 +31,22 @@ class CallError(Exception):
     """The function cannot be called with what there is, or its value cannot be kept; the text says why."""
 
 
-def function(name):
-    """Import a function by `module:function` from the working folder. Raises CallError, or what the module raises."""
+def function(name, home=""):
+    """Import a function by `module:function` from the working folder. Raises CallError, or what the module raises.
+
+    `home` is another folder from which the module may have been imported already.
+    """
     module, _, inner = name.partition(":")
     here, runner = os.getcwd(), os.path.dirname(os.path.abspath(__file__))
     # Python has put this file's own folder first, whose rooms would stand in the way of packages of their names.
     sys.path[:] = [here] + [path for path in sys.path if path != runner]
     found = importlib.import_module(module)
     file = getattr(found, "__file__", None) or "Python itself"
-    if not file.startswith(here + os.sep):
+    home = next((folder for folder in (here, home) if folder and file.startswith(folder + os.sep)), "")
+    if not home:
         raise CallError("the module `%s` was taken from %s, not from the code: rename its file" % (module, file))
     if not callable(getattr(found, inner, None)):
-        raise CallError("`%s` holds no function `%s`" % (os.path.relpath(file, here), inner))
+        raise CallError("`%s` holds no function `%s`" % (os.path.relpath(file, home), inner))
     return getattr(found, inner)
 
 
@@ -182,15 +186,15 @@ def told_of(kind, error, trace):
 OURS = (read.__code__.co_filename, importlib.__file__, "<frozen importlib")
 
 
-def main(name):
-    """Do one call."""
+def main(name, home=""):
+    """Do one call. `home` is where the module may have been imported already."""
     with open(os.environ["SCIFLOW_PARAMETERS"], encoding="utf-8") as stream:
         values = json.load(stream)
     with open(os.environ["SCIFLOW_CALL"], encoding="utf-8") as stream:
         told = json.load(stream)
     sys.excepthook = told_of  # whatever the module or the function raises: exit code 1
     try:
-        called = function(name)
+        called = function(name, home)
         positional, keywords = arguments(name, inspect.signature(called), values, told)
         value = called(*positional, **keywords)
         keep(name, value, told["result"])

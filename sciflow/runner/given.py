@@ -1,7 +1,6 @@
 """What an attempt is given: its environment, the files beside it that tell it of its values, and its words."""
 
 import json
-import os
 
 from . import names, points, records, step
 
@@ -19,63 +18,91 @@ THREADS = (
     "MKL_NUM_THREADS",
     "BLIS_NUM_THREADS",
     "NUMEXPR_NUM_THREADS",
-    "SCIFLOW_CPUS",
 )
 
 
-def _anew(path):
-    """Open a text file for writing where none stands: a step may have laid a link there, to be written through."""
-    if os.path.lexists(path):
-        os.unlink(path)
-    return open(path, "x", encoding="utf-8")
+KERNELS = {  # what holds the usual BLAS libraries to one kernel: OpenBLAS, BLIS, MKL
+    "generic": ("Prescott", "generic", "COMPATIBLE"),
+    "sandybridge": ("Sandybridge", "sandybridge", "AVX"),
+    "haswell": ("Haswell", "haswell", "AVX2"),
+    "zen": ("Zen", "zen", "AVX2"),
+    "skylakex": ("SkylakeX", "skx", "AVX512"),
+}
+KERNEL_NAMES = ("OPENBLAS_CORETYPE", "BLIS_ARCH_TYPE", "MKL_CBWR")
+DEVICES = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+
+
+def envelope(task):
+    """Return what a task's steps find the same everywhere: {variable: text}."""
+    if not task.get("envelope", True):
+        return {}
+    found = dict(ENVELOPE, **{thread: str(task["resources"]["cpus"]) for thread in THREADS})
+    if task.get("blas"):
+        found.update(zip(KERNEL_NAMES, KERNELS[task["blas"]]))
+    return found
 
 
 class Given(object):
-    """The means of one worker in one box. `settled` grows while it works; `work` is its folder, as the host sees it.
+    """The means of one worker in one box. `standing` grows while it works.
 
-    `paths` are the folders as the box sees them. What is written stands beside the attempts, named for their slot, so
-    that nothing is left behind by a step.
+    `paths` are the folders as the box sees them.
     """
 
-    def __init__(self, plan, steps, table, settled, work, paths):
-        self.plan, self.steps, self.table, self.settled = plan, steps, table, settled
-        self.work, self.paths = work, paths
+    def __init__(self, plan, steps, table, standing, paths):
+        self.plan, self.steps, self.table, self.standing, self.paths = plan, steps, table, standing, paths
         self.tasks = {task["name"]: task for task in plan["tasks"]}
         self.kinds = points.kinds(plan)
+        self._tables = any(kind == "table" for kind in self.kinds.values())
+        self._shared = {}
 
-    def to(self, running):
-        """Write what one attempt reads; return (its environment, its argv)."""
-        task, slot = running.task, running.slot
-        values = self.values(task["name"], running.step)
+    def to(self, attempt):
+        """Write what one attempt reads; return its environment, in two parts, and its argv.
+
+        The first part is the same for all steps of its task in its place, the second is its own.
+        """
+        task, place = attempt.task, attempt.place
+        values = self.values(task["name"], attempt.step)
         mine = {use: values[use] for use in task["uses"]}
-        seed, inside = points.seed(mine), self.paths["work"] + "/" + running.attempt
-        settings = dict(ENVELOPE, **{thread: str(task["resources"]["cpus"]) for thread in THREADS})
-        settings.update(task["environment"])
-        settings.update(
-            HOME=inside,
-            SCIFLOW_PARAMETERS=self._json("%d.parameters.json" % slot, points.given(mine, self.kinds)),
-            SCIFLOW_OUT=inside,
-            SCIFLOW_SEED=str(seed),
-            SCIFLOW_STEP="%s/%d" % (task["name"], running.step),
-        )
+        seed = points.seed(mine)
+        given = points.given(mine, self.kinds) if self._tables else mine
+        place.tell("parameters.json", [json.dumps(given, ensure_ascii=False)])
+        own = {"SCIFLOW_SEED": str(seed), "SCIFLOW_STEP": "%s/%d" % (task["name"], attempt.step)}
+        if attempt.grant.get("gpus"):
+            own.update((name, ",".join(attempt.grant["gpus"])) for name in DEVICES)
+        if attempt.checkpoint:
+            own["SCIFLOW_CHECKPOINT"] = attempt.checkpoint
         if task["python"]:
-            settings.update(SCIFLOW_CALL=self._json("%d.call.json" % slot, self._call(running, seed, inside)))
-            return settings, ["python3", "-B", self.paths["runner"] + "/call.py", task["python"]]
-        return settings, step.command(task, self._filler(running, values, seed, inside))
+            place.tell("call.json", [json.dumps(self._call(attempt, seed), ensure_ascii=False)])
+            return self._settings(task, place), own, self.call(task)
+        return self._settings(task, place), own, step.command(task, self._filler(attempt, values, seed))
+
+    def call(self, task):
+        """Return the words that call a task's function."""
+        return ["python3", "-B", self.paths["runner"] + "/call.py", task["python"]]
+
+    def _settings(self, task, place):
+        key = task["name"], place.number
+        if key not in self._shared:
+            found = dict(envelope(task), SCIFLOW_CPUS=str(task["resources"]["cpus"]))
+            found.update(task["environment"])
+            found.update(
+                HOME=place.inside,
+                SCIFLOW_PARAMETERS=place.inside + ".parameters.json",
+                SCIFLOW_OUT=place.inside,
+                SCIFLOW_SCRATCH=place.inside,
+            )
+            if task["python"]:
+                found["SCIFLOW_CALL"] = place.inside + ".call.json"
+            self._shared[key] = found
+        return self._shared[key]
 
     def values(self, name, number):
         """Return the values of the first point that calls for a step."""
         return self.table.values(self.steps.first(name, number))
 
-    def _json(self, file, value):
-        """Write a JSON file in the worker's folder; return its path in the box."""
-        with _anew(os.path.join(self.work, file)) as stream:
-            json.dump(value, stream, ensure_ascii=False)
-        return self.paths["work"] + "/" + file
-
-    def _filler(self, running, values, seed, inside):
+    def _filler(self, attempt, values, seed):
         """Return the function that turns a placeholder into text, for one attempt."""
-        task, number = running.task, running.step
+        task, number = attempt.task, attempt.step
 
         def fill(part):
             ((kind, name),) = part.items()
@@ -84,23 +111,23 @@ class Given(object):
             if kind == "input":
                 return self._input(name)
             if kind == "output":
-                return inside + "/" + task["outputs"][name]
+                return attempt.place.inside + "/" + task["outputs"][name]
             if kind == "upstream":
                 owner, output = name
                 need = next(found for found in self.steps.needs(task, number) if found[0] == owner)
                 return self._published(need)[output]
             if kind == "records":
-                return self._gathered(name, running.slot)
+                return self._gathered(name, attempt.place)
             if kind == "seed":
                 return str(seed)
             return str(self.steps.first(task["name"], number))  # "point"
 
         return fill
 
-    def _call(self, running, seed, inside):
+    def _call(self, attempt, seed):
         """Return what `call.py` is told of one attempt: paths in the box, and what is no parameter."""
-        task, upstream = running.task, {}
-        for owner, number in self.steps.needs(task, running.step):
+        task, upstream, inside = attempt.task, {}, attempt.place.inside
+        for owner, number in self.steps.needs(task, attempt.step):
             if owner == task["gather"]:
                 upstream[owner] = {"records": ""}  # one for all its steps, written below
             elif self.tasks[owner]["python"]:
@@ -108,7 +135,7 @@ class Given(object):
             else:
                 upstream[owner] = {"outputs": self._published((owner, number))}
         if task["gather"]:
-            upstream[task["gather"]] = {"records": self._gathered(task["gather"], running.slot)}
+            upstream[task["gather"]] = {"records": self._gathered(task["gather"], attempt.place)}
         told = {
             "upstream": upstream,
             "seed": seed,
@@ -118,37 +145,33 @@ class Given(object):
             "metrics": inside + "/" + task["metrics"],
         }
         if not task["gather"] and len(task["uses"]) == len(self.plan["parameters"]):
-            told["point"] = self.steps.first(task["name"], running.step)  # else points share the step: there is no one
+            told["point"] = self.steps.first(task["name"], attempt.step)  # else points share the step: there is no one
         return told
 
     def _input(self, name):
         return self.paths["inputs"] + "/" + self.plan["inputs"][name]["path"]
 
-    def _published(self, key):
+    def _published(self, key, record=None):
         """Return {output: its path in the box} of a step that is done."""
-        record = self.settled[key]
+        record = record or self.standing.record(*key)
         folder = records.attempt_folder("", key[0], key[1], record["attempt"]).split("/", 1)[1]
         return {
             name: "%s/%s/%s" % (self.paths["outputs"], folder, found["path"])
             for name, found in record["outputs"].items()
         }
 
-    def _gathered(self, name, slot):
+    def _gathered(self, name, place):
         """Write the records of a gathered task as JSON lines, one a step, in step order; return the file's path."""
+        return place.tell(name + ".jsonl", self._lines(name))
+
+    def _lines(self, name):
         uses = self.tasks[name]["uses"]
-        file = "%d.%s.jsonl" % (slot, name)
-        with _anew(os.path.join(self.work, file)) as stream:
-            for number in range(self.steps.count(name)):
-                values = self.values(name, number)
-                json.dump(
-                    {
-                        "step": number,
-                        "parameters": points.given({use: values[use] for use in uses}, self.kinds),
-                        "metrics": self.settled[name, number]["metrics"],
-                        "outputs": self._published((name, number)),
-                    },
-                    stream,
-                    ensure_ascii=False,
-                )
-                stream.write("\n")
-        return self.paths["work"] + "/" + file
+        for number in range(self.steps.count(name)):
+            values, record = self.values(name, number), self.standing.record(name, number)
+            told = {
+                "step": number,
+                "parameters": points.given({use: values[use] for use in uses}, self.kinds),
+                "metrics": record["metrics"],
+                "outputs": self._published((name, number), record),
+            }
+            yield json.dumps(told, ensure_ascii=False) + "\n"

@@ -1,122 +1,301 @@
 r"""The loop inside the box: start steps as told on standard input, tell of their ends on standard output.
 
-A request is one line of fields joined by tabs (`box.python_fields` writes them, with `\`, tab and newline escaped):
+A request is one line of fields joined by tabs (`box.fields` writes them, with `\`, tab and newline escaped):
 
-    start TOKEN FOLDER STDOUT STDERR COUNT NAME=VALUE … PROGRAM ARGUMENT …      COUNT is how many NAME=VALUE follow
-    signal TOKEN NUMBER
+    set PROFILE COUNT NAME=VALUE …       settings that several steps share
+    start LANE TOKEN PROFILE FOLDER STDOUT STDERR MEMORY_MIB COUNT NAME=VALUE … PROGRAM ARGUMENT …
+    server NAME PROFILE FOLDER STDERR PROGRAM ARGUMENT …      a process that serves the lanes called NAME:…, as this one
+    signal TOKEN NUMBER                  to a step that runs, and all it started
+    halt                                 begin no step any more: those that wait end as `dropped`
 
-An answer is one line: `ready KIND`, `end TOKEN CODE SIGNAL USER_S SYSTEM_S PEAK_KIB`, `lost TOKEN ERROR`.
-It runs on any python3 from 3.6 on, with the few modules that even cut-down builds have.
+An answer is one line:
+
+    ready KIND FACT …
+    end TOKEN CODE SIGNAL USER_S SYSTEM_S PEAK_KIB READ_BYTES WRITTEN_BYTES START WALL_S KILLED
+    dropped TOKEN
+    over TOKEN MIB                       it holds more memory than it may, and is killed for it
+    lost NAME                            a lane or a server has ended by itself, and with it the steps it was told of
+
+KILLED is how many processes the kernel killed for want of memory in the box's cgroup while the step ran. The loop runs
+on any python3 from 3.6 on, with the few modules that even cut-down builds have.
 """
 
 import os
 import select
 import signal
 import sys
+from collections import deque
 
-RESET = [
-    getattr(signal, name)
-    for name in ("SIGPIPE", "SIGXFSZ", "SIGTERM", "SIGINT", "SIGUSR1", "SIGCHLD")
-    if hasattr(signal, name)
-]
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # under -I it is not there
+import lane  # noqa: E402
 
+del sys.path[0]
 
-def fields(line):
-    """Split a request and undo its escapes."""
-    return [
-        part.replace("\\\\", "\0").replace("\\t", "\t").replace("\\n", "\n").replace("\0", "\\")
-        for part in line.split("\t")
-    ]
+WATCH_S = 0.25  # how often memory, and the lanes' health, are looked at
+PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
+KIB = 1024
 
 
-def say(*words):
-    """Answer with one line; short enough to be written at once."""
-    os.write(1, os.fsencode("\t".join(str(word) for word in words) + "\n"))
+class Channel(object):
+    """What is known of a lane or of a server: its process, the pipe to it, what it runs and what it was told of."""
+
+    def __init__(self, pid, requests, begun=None):
+        self.pid, self._requests, self._begun = pid, requests, begun
+        self._step, self._told = ("", 0), b""
+        self._limits = deque()  # (token, MiB) of what it was told of, in order
+
+    def send(self, line):
+        """Hand a request on. A lane that has ended is found out by `Loop._look`."""
+        try:
+            while line:
+                line = line[os.write(self._requests, line) :]
+        except BrokenPipeError:
+            pass
+
+    def expect(self, token, mib):
+        """Take note of the memory that a step may have."""
+        self._limits.append((token, mib))
+
+    def step(self):
+        """Return the (token, pid, MiB it may have) of the step that was the last to begin, or None."""
+        try:
+            lines = (self._told + os.read(self._begun, 1 << 16)).split(b"\n")
+        except BlockingIOError:
+            lines = [self._told]
+        self._told = lines.pop()
+        if lines:
+            token, pid = os.fsdecode(lines[-1]).split(" ")
+            self._step = token, int(pid)
+        while lines and self._limits and self._limits[0][0] != self._step[0]:
+            self._limits.popleft()
+        return self._step + self._limits[0][1:] if self._limits and self._limits[0][0] == self._step[0] else None
+
+    def close(self):
+        """Let go of the pipes."""
+        for descriptor in (self._requests, self._begun):
+            if descriptor is not None:
+                os.close(descriptor)
 
 
-def start(folder, stdout, stderr, settings, words):
-    """Start a step in a session of its own, so that it and all it starts can be signalled together; return its pid."""
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        os.setsid()
-        for number in RESET:  # Python ignores SIGPIPE, and a step must not inherit that
-            signal.signal(number, signal.SIG_DFL)
-        os.umask(0o022)
-        os.chdir(folder)
-        for target, path, flags in (
-            (0, os.devnull, os.O_RDONLY),
-            (1, stdout, os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
-            (2, stderr, os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
-        ):
-            os.dup2(os.open(path, flags, 0o644), target)
-        environment = dict(os.environ)
-        environment.update(setting.split("=", 1) for setting in settings)
-        os.execvpe(words[0], words, environment)  # noqa: S606
-    except OSError as error:
-        os.write(2, os.fsencode("%s: %s\n" % (words[0], error.strerror)))
-    finally:
-        os._exit(127)  # what a shell says of a program that could not be started
-    return None
+def family(pid, processes):
+    """Return a step's process and all it started: those below it, and those of its session."""
+    found, more = set(), {pid}
+    while more:
+        found |= more
+        more = {one for one, (parent, session, _) in processes.items() if parent in found or session == pid} - found
+    return found
 
 
-def clear(pid, number, *, ended=False):
-    """Signal a step and what it has started; of one that has `ended`, only what it has left behind."""
-    try:
-        os.killpg(pid, number)
-    except PermissionError:
-        pass
-    except ProcessLookupError:
-        if not ended:  # it is so young that it has no session yet; once it has ended, its number may be another's
-            os.kill(pid, number)
+def proportional(pids):
+    """Return the memory of some processes in KiB, what they share counted once (proc(5), smaps_rollup); None: unknown."""
+    total = 0
+    for pid in pids:
+        try:
+            with open("/proc/%d/smaps_rollup" % pid, "rb") as stream:
+                total += int(stream.read().split(b"\nPss:", 1)[1].split(None, 1)[0])
+        except (OSError, IndexError, ValueError):
+            if os.path.exists("/proc/%d" % pid):
+                return None
+    return total
 
 
-def main():
-    """Serve until standard input ends; then end whatever still runs."""
-    running, pids, waiting = {}, {}, b""
-    wake_read, wake_write = os.pipe()
-    for descriptor in (wake_read, wake_write):
-        os.set_blocking(descriptor, False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(wake_write)
-    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # the runner outside decides; here they may arrive by group
-    say("ready", "python")
-    while True:
-        ready, _, _ = select.select([0, wake_read], [], [])
-        if wake_read in ready:
-            os.read(wake_read, 4096)
-            while pids:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
-                if not pid:
-                    break
-                token = pids.pop(pid, None)
-                if token is None:
-                    continue
-                del running[token]
-                clear(pid, signal.SIGKILL, ended=True)  # what the step left behind in its session
-                ended = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-                code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
-                say("end", token, code, ended, "%.3f" % usage.ru_utime, "%.3f" % usage.ru_stime, usage.ru_maxrss)
-        if 0 in ready:
+class Loop(object):
+    """Reads the requests. `start` is how its lanes start a step; `scratch` is a folder for their own /tmp, or nothing."""
+
+    def __init__(self, start, scratch=""):
+        self._start, self._scratch = start, scratch
+        self._profiles, self._lanes, self._servers = {}, {}, {}
+        self._kernel = lane.Kernel()
+        self.adopts = self._kernel.adopt()
+        for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # the runner outside decides; here they may arrive by group
+        signal.signal(signal.SIGHUP, self._end)
+
+    def serve(self):
+        """Serve until standard input ends; then end whatever still runs."""
+        waiting = b""
+        while True:
+            if 0 not in select.select([0], [], [], WATCH_S if self._lanes or self._servers else None)[0]:
+                self._look()
+                continue
             data = os.read(0, 1 << 16)
             if not data:
                 break
             lines = (waiting + data).split(b"\n")
             waiting = lines.pop()
             for line in lines:
-                # fsdecode: Python 3.6 without a locale takes all names for ASCII; so the bytes stay as they are.
-                told = fields(os.fsdecode(line))
-                if told[0] == "start":
-                    count = 6 + int(told[5])
-                    running[told[1]] = start(told[2], told[3], told[4], told[6:count], told[count:])
-                    pids[running[told[1]]] = told[1]
-                elif told[1] in running:
-                    clear(running[told[1]], int(told[2]))
-    for pid in pids:
-        clear(pid, signal.SIGKILL)
+                self._heed(line)
+        self._end()
+
+    def _heed(self, line):
+        verb, _, rest = line.partition(b"\t")
+        name = os.fsdecode(rest.partition(b"\t")[0])
+        everybody = list(self._lanes.values()) + list(self._servers.values())
+        if verb == b"start":
+            self._to(name).send(line + b"\n")
+            if name in self._lanes:
+                told = rest.split(b"\t", 7)
+                self._lanes[name].expect(os.fsdecode(told[1]), int(told[6]))
+        elif verb == b"set":
+            told = lane.fields(os.fsdecode(line))
+            self._profiles[told[1]] = lane.settings(told[3:])
+            for channel in everybody:
+                channel.send(line + b"\n")
+        elif verb == b"server":
+            self._serve(*lane.fields(os.fsdecode(rest)))
+        elif verb == b"signal":
+            self._signal(name, int(rest.partition(b"\t")[2]), line)
+        elif verb == b"halt":
+            for channel in self._lanes.values():
+                os.kill(channel.pid, lane.HALT)
+            for channel in self._servers.values():
+                channel.send(line + b"\n")
+
+    def _to(self, name):
+        server = name.partition(":")[0]
+        if server in self._servers:
+            return self._servers[server]
+        if name not in self._lanes:
+            self._lanes[name] = self._open(name)
+        return self._lanes[name]
+
+    def _open(self, name):
+        """Fork a lane."""
+        requests, send = os.pipe()
+        hear, begun = os.pipe()
+        pid = os.fork()
+        if pid:
+            os.close(requests)
+            os.close(begun)
+            os.set_blocking(hear, False)
+            return Channel(pid, send, hear)
+        code = 1
+        try:
+            self._kernel.end_with_parent()
+            self._kernel.adopt()
+            for channel in list(self._lanes.values()) + list(self._servers.values()):
+                channel.close()  # else another lane would not see the end of its requests
+            os.close(send)
+            os.close(hear)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            private = bool(self._scratch) and self._kernel.scratch(os.path.join(self._scratch, name.replace(":", "-")))
+            lane.Lane(self._start, self._profiles, requests, begun, private).serve()
+            code = 0
+        finally:
+            os._exit(code)
+        return None
+
+    def _serve(self, name, profile, folder, stderr, *words):
+        """Start a server: a process that does what this one does, for the lanes of its name."""
+        requests, send = os.pipe()
+        pid = os.fork()
+        if pid:
+            os.close(requests)
+            self._servers[name] = Channel(pid, send)
+            for known, settings in self._profiles.items():
+                pairs = ["%s=%s" % pair for pair in sorted(settings.items())]
+                told = lane.escaped(["set", known, str(len(pairs))] + pairs)
+                self._servers[name].send(os.fsencode("\t".join(told) + "\n"))
+            return
+        try:
+            self._kernel.end_with_parent()
+            os.chdir(folder)
+            os.dup2(requests, 0)
+            os.dup2(os.open(stderr, lane.LOG, 0o644), 2)
+            lane.execute(list(words) + [self._scratch], self._profiles[profile])
+        finally:
+            os._exit(127)
+
+    def _signal(self, token, number, line):
+        for channel in self._lanes.values():
+            step = channel.step()
+            if step and step[0] == token:
+                self._kill(step[1], number)
+                return
+        for channel in self._servers.values():
+            channel.send(line + b"\n")
+
+    @staticmethod
+    def _kill(pid, number):
+        try:
+            os.killpg(pid, number)
+        except PermissionError:
+            pass
+        except ProcessLookupError:
+            try:
+                os.kill(pid, number)  # it is so young that it has no session yet
+            except (ProcessLookupError, PermissionError):
+                pass
+
+    def _look(self):
+        """See that the lanes and servers live, and that no step holds more memory than it may."""
+        for channels in (self._lanes, self._servers):
+            for name, channel in list(channels.items()):
+                if os.waitpid(channel.pid, os.WNOHANG)[0]:
+                    self._lost(name, channels.pop(name))
+        steps = [step for step in (channel.step() for channel in self._lanes.values()) if step and step[2]]
+        processes = lane.processes() if steps else {}
+        for token, pid, mib in steps:
+            if pid in processes:
+                self._hold(token, pid, mib, processes)
+
+    def _hold(self, token, pid, mib, processes):
+        """End a step that holds too much: first by what is quick to add up, then by what is right."""
+        mine = family(pid, processes)
+        if sum(processes[one][2] for one in mine if one in processes) * PAGE_KIB <= mib * KIB:
+            return
+        exact = proportional(mine)
+        if exact is None or exact > mib * KIB:
+            lane.say("over", token, (exact or 0) // KIB)
+            self._kill(pid, signal.SIGKILL)
+
+    def _lost(self, name, channel):
+        """A lane was killed: end what it ran, which this process has inherited."""
+        channel.close()
+        lane.say("lost", name)
+        known = {one.pid for one in list(self._lanes.values()) + list(self._servers.values())}
+        while True:
+            orphans = [
+                pid
+                for pid, (parent, _, _) in lane.processes().items()
+                if parent == os.getpid() and pid not in known
+            ]
+            if not orphans:
+                return
+            for pid in orphans:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+
+    def _end(self, *_):
+        channels = list(self._lanes.values()) + list(self._servers.values())
+        for channel in channels:
+            try:
+                os.kill(channel.pid, signal.SIGHUP)
+            except ProcessLookupError:
+                pass
+        for channel in channels:
+            os.waitpid(channel.pid, 0)
+        os._exit(0)
+
+
+    def private(self):
+        """Say whether lanes can have a /tmp of their own here: by trying it."""
+        pid = os.fork()
+        if not pid:
+            code = 1
+            try:
+                code = 0 if self._kernel.scratch(os.path.join(self._scratch, "trial")) else 1
+            finally:
+                os._exit(code)
+        return os.waitpid(pid, 0)[1] == 0
+
+
+def main(scratch):
+    """Serve."""
+    loop = Loop(lane.spawn, scratch)
+    lane.say("ready", "python", "adopts" if loop.adopts else "", "private" if scratch and loop.private() else "")
+    loop.serve()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(sys.argv[1])

@@ -55,7 +55,7 @@ halt() {
 }
 
 trap '' INT TERM USR1
-printf 'ready\tsh\n' >&3
+printf 'ready\tsh\t\t\n' >&3
 while IFS= read -r request; do
     eval "$request"
 done

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import re
 
 FORMAT = 1
 
@@ -39,10 +40,12 @@ VERIFIER = "verify.py"
 # A run's files, below runs/<run>/.
 SEGMENTS = "segments"
 OUTPUTS = "outputs"
+CHECKPOINTS = "checkpoints"
 WORK = "work"
 ROUNDS = "rounds"
 LOGS = "logs"
 DEFAULT_RUN = "main"
+CANCEL = "cancel"  # where it stands, the run's workers stop
 
 # What a task that is a Python function leaves in its working folder.
 RESULT = "result"  # the output, and its file, that holds the function's value
@@ -57,6 +60,9 @@ NODE = "node"
 SKIPPED = "skipped"
 INTERRUPTED = "interrupted"
 SUPERSEDED = "superseded"
+
+_quoted = json.encoder.encode_basestring  # as json.dumps with ensure_ascii=False, without what that asks first
+_HIGH = re.compile("[\ud800-\U0010ffff]")
 
 ES6_MIN_POSITIONAL = -6  # ECMA-262 §6.1.6.1.20, Number::toString: below 1e-6 the exponent form begins,
 ES6_MAX_POSITIONAL = 21  # and from 1e21 on
@@ -98,19 +104,30 @@ def number(value):
 
 def canonical(value):
     """Write a JSON value in the one canonical form (RFC 8785), as text. Integers are written whole, of any size."""
+    kind = type(value)
+    if kind is str:
+        return _quoted(value)
+    if kind is dict:
+        # §3.2.3: keys are sorted by their UTF-16 code units, which is Python's order but for characters beyond U+D7FF.
+        keys = sorted(value)
+        if _HIGH.search("".join(keys)):
+            keys.sort(key=lambda key: key.encode("utf-16-be", "surrogatepass"))
+        return "{" + ",".join([_quoted(key) + ":" + canonical(value[key]) for key in keys]) + "}"
+    if kind is int:
+        return str(value)
+    if kind is float:
+        return number(value)
     if value is None or value is True or value is False:
         return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        return number(value)
     if isinstance(value, (list, tuple)):
-        return "[" + ",".join(canonical(item) for item in value) + "]"
-    # §3.2.3: keys are sorted by their UTF-16 code units.
-    keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
-    return "{" + ",".join(canonical(key) + ":" + canonical(value[key]) for key in keys) + "}"
+        return "[" + ",".join([canonical(item) for item in value]) + "]"
+    if isinstance(value, str):
+        return _quoted(str(value))
+    if isinstance(value, int):
+        return str(int(value))
+    if isinstance(value, float):
+        return number(float(value))
+    return canonical(dict(value))
 
 
 def digest(data):

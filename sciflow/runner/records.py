@@ -8,12 +8,26 @@ import errno
 import hashlib
 import json
 import os
+import struct
 
 from . import names
 
 HEAD = '{"check":"'
 CHECK_DIGITS = 16
 START = len(HEAD) + CHECK_DIGITS + 2  # where a line's rest begins: after the closing quote and the comma
+SUFFIX, INDEX_SUFFIX = ".jsonl", ".idx"
+ROW = struct.Struct("<QIHBB")  # of an index: a record's offset, its step, its task's place in the plan, its state, 0
+STATES = (
+    "",
+    names.DONE,
+    names.FAILED,
+    names.MEMORY,
+    names.TIME,
+    names.NODE,
+    names.SKIPPED,
+    names.INTERRUPTED,
+    names.SUPERSEDED,
+)
 LARGEST = 1 << 63  # what a column of integers can hold: a larger one was a float
 FINAL = (names.DONE, names.FAILED, names.MEMORY, names.TIME)  # what a step's own attempt can end in, for good
 
@@ -43,34 +57,52 @@ def parsed(text):
 
 
 class Segment(object):
-    """The segment of one worker, made new: `append` lines, then `commit` them to the disk together."""
+    """The segment of one worker, made new, and its index: `append` lines, `commit` them together, then `enter` them.
+
+    The index has a row a record, of what is settled about it: a success is entered once it is published. It can be lost,
+    wholly or its end; it only spares whoever starts again the reading of a million lines.
+    """
 
     def __init__(self, run, worker):
         folder = os.path.join(run, names.SEGMENTS)
         os.makedirs(folder, exist_ok=True)
-        self.path = os.path.join(folder, worker + ".jsonl")
+        self.path = os.path.join(folder, worker + SUFFIX)
         # O_EXCL: a worker's name is random, and a segment must never have two writers.
-        self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
-        self._waiting = []
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
+        self._file = os.open(self.path, flags, 0o644)
+        self._index = os.open(os.path.join(folder, worker + INDEX_SUFFIX), flags, 0o644)
+        self._waiting, self.size, self._entered = [], 0, 0
         sync_folder(folder)
 
     def append(self, record):
-        """Queue a record; nothing may rely on it before `commit`."""
-        self._waiting.append(line(record))
+        """Queue a record; nothing may rely on it before `commit`. Return the byte at which its line begins."""
+        data, at = line(record).encode("utf-8"), self.size
+        self._waiting.append(data)
+        self.size += len(data)
+        return at
 
     def commit(self):
         """Write what waits and force it to the disk: one fsync for the lot."""
         if self._waiting:
-            data = "".join(self._waiting).encode("utf-8")
-            while data:  # write(2) may take less than it was given
-                data = data[os.write(self._file, data) :]
+            write(self._file, b"".join(self._waiting))
             os.fsync(self._file)
             self._waiting = []
+
+    def enter(self, rows):
+        """Write rows of the index: (offset, step, task's number, state) of records that are on the disk."""
+        write(self._index, b"".join([ROW.pack(at, step, task, STATES.index(state), 0) for at, step, task, state in rows]))
 
     def close(self):
         """Commit and let go."""
         self.commit()
         os.close(self._file)
+        os.close(self._index)
+
+
+def write(descriptor, data):
+    """Write all of some bytes: write(2) may take less than it was given."""
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 def sync_folder(path):
@@ -92,7 +124,7 @@ def read(run):
     """
     folder = os.path.join(run, names.SEGMENTS)
     for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
-        if not name.endswith(".jsonl"):
+        if not name.endswith(SUFFIX):
             continue
         with open(os.path.join(folder, name), "rb") as stream:
             lines = stream.read().split(b"\n")

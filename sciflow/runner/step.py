@@ -10,8 +10,6 @@ import sys
 
 from . import names, records
 
-LOG_BYTES = 16384  # of each stream, head and tail, that a record keeps
-CUT = "\n… %d bytes left out …\n"
 HOOK = "onexc" if sys.version_info >= (3, 12) else "onerror"  # shutil.rmtree renamed it
 
 
@@ -45,22 +43,6 @@ def command(task, fill):
     return ["".join(part if isinstance(part, str) else fill(part) for part in word) for word in task["words"]]
 
 
-def kept(path):
-    """Return what a record keeps of a log: all of it when short, else its head and tail and how much is left out."""
-    try:
-        # A step may have laid a link or a pipe where its log was: neither is followed, nor waited for.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as stream:
-            size = os.fstat(stream.fileno()).st_size
-            if size <= LOG_BYTES:
-                return stream.read().decode("utf-8", "replace")
-            head = stream.read(LOG_BYTES // 2)
-            stream.seek(size - LOG_BYTES // 2)
-            tail = stream.read()
-    except OSError:
-        return ""
-    return head.decode("utf-8", "replace") + CUT % (size - LOG_BYTES) + tail.decode("utf-8", "replace")
-
-
 def _pairs(pairs):
     if len(dict(pairs)) != len(pairs):
         raise ValueError("a key stands twice")
@@ -89,68 +71,113 @@ def metrics(folder, name):
     return found
 
 
-def _regular(folder, name):
-    """Return the path of a file that a step left, having seen that it is one, and in that folder. Raises StepError."""
-    path = os.path.join(folder, name)
+def _left(folder, name, kind):
+    """Return the path of what a step left: "" where it is of another kind, or lies elsewhere; None where there is nothing.
+
+    A folder on the way, or the working folder itself, may be a link that the step has laid to somewhere else.
+    """
+    path = folder
     try:
-        facts = os.lstat(path)
+        for part in name.split("/"):
+            if not stat.S_ISDIR(os.lstat(path).st_mode):
+                return ""
+            path += "/" + part
+        return path if kind(os.lstat(path).st_mode) else ""
     except OSError:
-        raise StepError("`%s` was not written" % name)
-    # A folder on the way, or the working folder itself, may be a link that the step has laid to somewhere else.
-    where = os.path.join(os.path.realpath(os.path.dirname(folder)), os.path.basename(folder), name)
-    if not stat.S_ISREG(facts.st_mode) or os.path.realpath(path) != where:
-        raise StepError("`%s` is not a regular file in the step's folder" % name)
+        return None
+
+
+def _regular(folder, name):
+    """Return the path of a file that a step left, in its folder. Raises StepError."""
+    path = _left(folder, name, stat.S_ISREG)
+    if not path:
+        what = "was not written" if path is None else "is not a regular file in the step's folder"
+        raise StepError("`%s` %s" % (name, what))
+    return path
+
+
+def _folder(folder, name):
+    """Return the path of a folder that a step left, in its own. Raises StepError."""
+    path = _left(folder, name.rstrip("/"), stat.S_ISDIR)
+    if not path:
+        what = "was not written" if path is None else "is not a folder in the step's folder"
+        raise StepError("`%s` %s" % (name, what))
     return path
 
 
 def stage(task, folder, staged, attempt):
-    """Move a step's outputs aside, to `staged`/attempt, hashed and forced to the disk; return them for its record.
+    """Move a step's outputs aside, to `staged`/attempt, and hash them; return them for its record.
 
-    Raises StepError for one that is missing, or that is a link or a folder.
+    Raises StepError for one that is missing, or is not what it was declared to be.
     """
     found = {}
-    inner = os.path.join(staged, attempt)
+    inner = staged + "/" + attempt
     for name, path in sorted(task["outputs"].items()):
-        source, target = _regular(folder, path), os.path.join(inner, path)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
+        target = inner + "/" + path.rstrip("/")
+        source = _folder(folder, path) if path.endswith("/") else _regular(folder, path)
+        if not found:
+            os.makedirs(inner)
+        if "/" in path.rstrip("/"):
+            os.makedirs(os.path.dirname(target), exist_ok=True)
         os.rename(source, target)
+        found[name] = hashed(target, path)
+    return found
+
+
+def hashed(target, path):
+    """Return what a record says of an output at `target`; of a folder, the digest is that of {path in it: digest}."""
+    if not path.endswith("/"):
         os.chmod(target, 0o644)
         digest, size = names.digest_file(target)
-        descriptor = os.open(target, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
-        found[name] = {"path": path, "sha256": digest, "size": size}
-    if found:
-        records.sync_folder(inner)
-    return found
+        return {"path": path, "sha256": digest, "size": size}
+    files, total = {}, 0
+    for name in _files(target):
+        os.chmod(os.path.join(target, name), 0o644)
+        files[name], size = names.digest_file(os.path.join(target, name))
+        total += size
+    return {"path": path, "sha256": names.digest(files), "size": total, "files": len(files)}
+
+
+def _files(folder, inside=""):
+    """Yield the files of a folder of outputs, by their paths in it. Raises StepError for a link, a pipe, a device."""
+    os.chmod(os.path.join(folder, inside), 0o755)
+    for name in sorted(os.listdir(os.path.join(folder, inside))):
+        path = inside + "/" + name if inside else name
+        mode = os.lstat(os.path.join(folder, path)).st_mode
+        try:
+            path.encode("utf-8")
+        except UnicodeEncodeError:
+            raise StepError("a file among the outputs has a name that is no UTF-8: %r" % path)
+        if stat.S_ISDIR(mode):
+            for found in _files(folder, path):
+                yield found
+        elif stat.S_ISREG(mode):
+            yield path
+        else:
+            raise StepError("`%s` among the outputs is neither a file nor a folder" % path)
 
 
 def publish(run, task, step, staged):
     """Give a success its name, once: the first rename wins, and says True; every later one finds the name taken.
 
-    rename(2) of a folder fails where a folder that is not empty stands; a published one never is.
+    rename(2) of a folder fails where a folder that is not empty stands; a published one never is. The folder in which
+    the names stand is to be synced by the caller.
     """
     target = records.step_folder(run, task, step)
-    os.makedirs(os.path.dirname(target), exist_ok=True)
     try:
         os.rename(staged, target)
     except OSError as error:
+        if error.errno == errno.ENOENT and not os.path.isdir(os.path.dirname(target)):  # the task's first
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            return publish(run, task, step, staged)
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
         return False
-    records.sync_folder(os.path.dirname(target))
     return True
 
 
-def lay_out(folder, code, entries):
-    """Make a step's working folder, with a link for each top-level entry of the code (`code`: its path in the box)."""
-    os.mkdir(folder)
-    for entry in entries:
-        os.symlink(code + "/" + entry, os.path.join(folder, entry))
-
-
 def clear(path):
-    """Remove a folder of an attempt, even where the step took away its own permissions."""
+    """Remove a file, or a folder even where a step took away its permissions."""
 
     def again(remove, name, _):
         os.chmod(os.path.dirname(name), 0o700)
@@ -160,5 +187,11 @@ def clear(path):
         else:
             remove(name)
 
-    if os.path.lexists(path):
+    try:
+        facts = os.lstat(path)
+    except OSError:
+        return
+    if stat.S_ISDIR(facts.st_mode):
         shutil.rmtree(path, **{HOOK: again})
+    else:
+        os.unlink(path)

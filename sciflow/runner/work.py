@@ -1,28 +1,29 @@
 """One worker: enter the box, run steps until nothing more can start, put every end on record.
 
-Each success is published in this order: outputs moved aside and forced to the disk, its record written and forced to
-the disk, then one rename gives it its name. So a name without a record cannot be, and a record without its name does
-not count; whatever is killed in between is done again.
+Ends are put on record together, many at a time where steps are short. Each success is published in this order: outputs
+moved aside and forced to the disk, its record written and forced to the disk, then one rename gives it its name. So a
+name without a record cannot be, and a record without its name does not count; whatever is killed in between is done
+again.
 """
 
-import binascii
 import json
 import os
-import shutil
 import signal
 import time
 
-from . import box, facts, given, names, points, records, step
+from . import box, checkpoints, commit, crew, facts, given, logs, names, place, points, records, standing, step
+from .attempt import Attempt
+from .grants import Grants
 from .order import Order
 
 GRACE_S = 10  # between asking a step to end and ending it
 TICK_S = 0.5  # how often time limits and progress are looked at while nothing ends
-OWNER = "owner.json"
-
-
-def token():
-    """Return a random name: of a worker, of an attempt."""
-    return binascii.hexlify(os.urandom(8)).decode("ascii")
+NOW_S = 2  # how often it is told what is going on
+COMMIT_S = 0.1  # how long an end waits for others, where there is more to do
+SHORT_S = 0.02  # how much work a lane is told of while a step runs in it
+DEEPEST = 32  # and how many steps at most
+LOST_MOST = 3  # lanes or boxes lost in a row, with no step done between, before a worker gives up
+OWNER, NOW = "owner.json", "now.json"
 
 
 def clear_left(run):
@@ -46,32 +47,25 @@ def _remove_empty(folder):
         pass  # it is not there, or other workers are still at work
 
 
-class Running(object):
-    """A step that runs: where, since when, and what it was told meanwhile."""
-
-    def __init__(self, task, number, attempt, slot, folder):
-        self.task, self.step, self.attempt, self.slot, self.folder = task, number, attempt, slot, folder
-        self.start, self.clock, self.told = time.time(), time.monotonic(), None
-
-
 class Worker(object):
     """A worker's means: bundle, plan, run, steps, box. `run` it once."""
 
-    def __init__(self, bundle, plan, run, steps, settled, capacity, say, noted=None):
+    def __init__(self, bundle, plan, run, steps, standing_, capacity, say, noted=None):
         self.bundle, self.plan, self.run_folder, self.steps = bundle, plan, run, steps
-        self.settled, self.capacity, self.say = dict(settled), capacity, say
+        self.standing, self.capacity, self.say = standing_, capacity, say
         self.noted = noted or {}  # what a reader should know of this worker beside its machine
-        self.name, self.stopping, self.running = "w" + token(), None, {}
+        self.name, self.stopping, self.running = "w" + names.token(), None, {}
         self.work = os.path.join(run, names.WORK, self.name)
         self.tasks = {task["name"]: task for task in plan["tasks"]}
-        self.entries = sorted({path.split("/")[0] for path in plan["code_files"]})  # what stands at the code's top
         self.table = points.Table(bundle, plan)
-        self.keys = points.Keys(plan, steps, self.table)
-        self.counts, self.given = {}, None
+        self.keys = points.Keys(plan, steps, self.table, standing_)
+        self.counts, self.walls, self.lost_in_a_row = {}, {}, 0
+        self.began = self.told_now = time.time()
+        self.busy_s = 0.0
 
     def run(self, chosen, wanted, progress):
         """Run the wanted steps in the chosen box; return the exit code. Raises BoxError, OSError."""
-        order = Order(self.plan, self.steps, self.settled, wanted)
+        order = Order(self.plan, self.steps, self.standing, wanted, self.standing.learned())
         clear_left(self.run_folder)
         if not order.total:
             self.table.close()
@@ -80,137 +74,230 @@ class Worker(object):
         try:
             with open(os.path.join(self.work, OWNER), "w", encoding="utf-8") as stream:
                 json.dump(facts.owner(), stream)
-            code = self._stage_code()
-            image = box.image(chosen, self.bundle, self.say)
-            places = {
-                "image": image,
-                "code": code,
-                "work": self.work,
-                "runner": os.path.join(self.bundle, names.RUNNER),
-            }
-            places.update(
-                inputs=os.path.join(self.bundle, names.INPUTS), outputs=os.path.join(self.run_folder, names.OUTPUTS)
-            )
-            places.update(uid=os.getuid(), gid=os.getgid(), name="sciflow-" + self.name, cache=names.cache())
-            places.update(path=os.environ.get("PATH", os.defpath))
-            for name in ("inputs", "outputs"):  # a box mounts all of them, also those that a bundle has no use for
-                if not os.path.isdir(places[name]):
-                    places[name] = (
-                        os.path.join(self.run_folder, names.OUTPUTS)
-                        if name == "outputs"
-                        else os.path.join(self.work, name)
-                    )
-                    os.makedirs(places[name], exist_ok=True)
-            return self._serve(order, chosen, places, progress)
+            return self._serve(order, wanted, chosen, progress)
         finally:
             self.table.close()
+            self.standing.close()
             step.clear(self.work)
             _remove_empty(os.path.dirname(self.work))
 
-    def _stage_code(self):
-        """Copy the code aside while hashing it, so that what was verified is what runs. Returns the copy's folder."""
-        target = os.path.join(self.work, "code")
-        os.makedirs(target)
-        for path, sha in sorted(self.plan["code_files"].items()):
-            copy = os.path.join(target, path)
-            os.makedirs(os.path.dirname(copy), exist_ok=True)
-            shutil.copy(os.path.join(self.bundle, names.CODE, path), copy)
-            if names.digest_file(copy)[0] != sha:
-                raise OSError(5, "changed while it was copied", os.path.join(names.CODE, path))
-        return target
-
-    def _serve(self, order, chosen, places, progress):
-        # A box without GPUs in it opens everywhere: they are let in where a task wants them and there are any.
-        if any(task["resources"]["gpus"] for task in self.plan["tasks"]) and facts.gpus():
-            places = dict(places, gpus=chosen.get("gpus") or [])
-        loop = box.Loop(chosen, places, os.path.join(self.work, "engine.log"))
-        segment = records.Segment(self.run_folder, self.name)
-        self.given = given.Given(self.plan, self.steps, self.table, self.settled, self.work, loop.paths)
+    def _serve(self, order, wanted, chosen, progress):
+        self.crew = crew.Crew(self.bundle, self.plan, self.run_folder, self.work, chosen, self.capacity, self.say)
+        segment = archive = None
         try:
+            isolation = self.crew.enter(self._python(wanted))
+            archive = logs.Archive(self.run_folder, self.name)
+            segment = records.Segment(self.run_folder, self.name)
+            self.batch = commit.Batch(self.run_folder, self.plan, segment, self.standing, archive)
+            self.archive = archive
+            self.given = given.Given(self.plan, self.steps, self.table, self.standing, self.crew.paths)
             segment.append(
                 dict(
                     self.noted,
                     worker=self.name,
                     facts=facts.host(),
-                    box=dict(loop.isolation, image=self.plan["image"]),
+                    box=dict(isolation, image=self.plan["image"]),
                     capacity=self.capacity,
                     envelope=given.ENVELOPE,
-                    start=time.time(),
+                    start=self.began,
                 )
             )
             segment.commit()
-            self._loop(order, loop, segment, progress)
+            self._loop(order, progress)
         finally:
-            loop.close()
-            segment.close()
+            self.crew.close()
+            if segment is not None:
+                segment.close()
+            if archive is not None:
+                archive.close()
         progress(self.counts, order, self.running, final=True)
         if self.stopping:
             return names.EXIT_INTERRUPTED if self.stopping == signal.SIGINT else names.EXIT_LATER
         return names.EXIT_OK
 
-    def _loop(self, order, loop, segment, progress):
-        free = dict(self.capacity)
-        slots = list(range(self.capacity["cpus"]))[::-1]
+    def _python(self, wanted):
+        """Say whether a wanted task is a Python function."""
+        tasks = {name for name, _ in wanted} if wanted is not None else set(self.tasks)
+        return any(self.tasks[name]["python"] for name in tasks)
+
+    # ---- What starts
+
+    def _loop(self, order, progress):
+        self.grants, halted = Grants(self.capacity), False
         while True:
-            self._skip(order, segment)
-            while not self.stopping and slots:
-                found = order.next(free)
-                if found is None:
-                    break
-                running = self._start(loop, found, slots.pop())
-                for what in free:
-                    free[what] -= running.task["resources"][what]
-            segment.commit()
+            self._skip(order)
+            if not self.stopping:
+                starved = self._fill(order)
+            elif not halted:
+                self.crew.halt()
+                halted = starved = True
+            self.crew.flush()
+            waited = time.monotonic() - self.batch.since
+            if len(self.batch) and (starved or not self.running or waited > COMMIT_S):
+                self._commit(order)
+                continue
             progress(self.counts, order, self.running, final=False)
             if not self.running:
                 return
-            for end in loop.wait(TICK_S):
-                running = self.running.pop(end.token)
-                slots.append(running.slot)
-                for what in free:
-                    free[what] += running.task["resources"][what]
-                self._ended(order, segment, running, end)
-            self._limits(loop)
-            if not loop.open:
-                for running in self.running.values():
-                    self._note(segment, running, names.NODE, None, reason="the box was lost: %s" % loop.said())
-                segment.commit()
-                raise box.BoxError("the box was lost in mid-work: %s" % loop.said())
+            self._tell_now()
+            for what in self.crew.hear(COMMIT_S if len(self.batch) else TICK_S):
+                self._heard(order, what)
+            self._limits()
 
-    def _skip(self, order, segment):
+    def _skip(self, order):
         while order.lost:
             name, number, cause = order.lost.popleft()
             now = time.time()
-            record = self._record(name, number, token(), names.SKIPPED, now, now)
-            segment.append(dict(record, reason="what it needs, %s/%d, did not succeed" % cause))
-            self._count(name, names.SKIPPED)
+            record = self._record(name, number, names.token(), names.SKIPPED, now, now)
+            self.batch.add(dict(record, reason="what it needs, %s/%d, did not succeed" % cause))
 
-    def _limits(self, loop):
+    def _fill(self, order):
+        """Start what can be; say whether something is free for which nothing is ready."""
+        for lane in self.crew.lanes():
+            self._ahead(order, lane)
+        while True:
+            found = order.next(self.grants.free)
+            if found is None:
+                return self.grants.free["cpus"] > 0
+            needs = order.needs(*found)
+            lane = self.crew.lane(self.tasks[found[0]], self.grants.take(needs))
+            self._start(order, lane, found[1])
+            self._ahead(order, lane)
+
+    def _ahead(self, order, lane):
+        """Tell a lane of more steps of its task where they are short, so that it need not wait to be told of each."""
+        wall = self.walls.get(lane.task["name"])
+        if wall is None or not lane.loop.ahead or wall > SHORT_S or lane.task.get("isolate") == "step":
+            return
+        while len(lane.queue) < min(DEEPEST, 1 + SHORT_S / max(wall, 1e-4)) and self.crew.room():
+            number = order.same(lane.task["name"])
+            if number is None:
+                return
+            self._start(order, lane, number)
+
+    def _start(self, order, lane, number):
+        task = lane.task
+        attempt = Attempt(names.token(), task, number, order.needs(task["name"], number))
+        attempt.grant, attempt.lane, attempt.place = lane.grant, lane, self.crew.place()
+        attempt.place.ready(task["outputs"].values())
+        if task.get("checkpoint"):
+            self._lay_checkpoint(attempt)
+        settings, more, words = self.given.to(attempt)
+        if not lane.queue:
+            attempt.clock, attempt.start = time.monotonic(), time.time()
+        lane.queue.append(attempt)
+        self.running[attempt.name] = attempt
+        self.crew.start(lane, attempt, settings, more, words)
+
+    def _lay_checkpoint(self, attempt):
+        name, number = attempt.task["name"], attempt.step
+        ended = {self.standing.record(name, number)["attempt"]} if self.standing.state(name, number) else set()
+        path = checkpoints.begin(self.run_folder, name, number, attempt.name, ended)
+        attempt.marks = checkpoints.marks(path)
+        attempt.kept = path
+        attempt.checkpoint = "%s/%s/%06d/%s" % (self.crew.paths["checkpoints"], name, number, attempt.name)
+        link = os.path.join(attempt.place.folder, attempt.task["checkpoint"]["path"].rstrip("/"))
+        os.makedirs(os.path.dirname(link), exist_ok=True)
+        os.symlink(attempt.checkpoint, link)
+
+    # ---- What is going on
+
+    def _limits(self):
         now = time.monotonic()
-        for attempt, running in self.running.items():
-            over = now - running.clock - running.task["resources"]["time_s"]
-            if self.stopping and running.told is None:
-                running.told = (names.INTERRUPTED, now)
-                loop.signal(attempt, signal.SIGTERM)
-            elif over > 0 and running.told is None:
-                running.told = (names.TIME, now)
-                loop.signal(attempt, signal.SIGTERM)
-            elif running.told and now - running.told[1] > GRACE_S:
-                loop.signal(attempt, signal.SIGKILL)
+        for attempt in list(self.running.values()):
+            if attempt.clock is None:
+                continue
+            limit = attempt.needs["time_s"]
+            over = now - attempt.clock - limit
+            checkpoint = attempt.task.get("checkpoint")
+            if attempt.told:
+                if now - attempt.told[1] > GRACE_S:
+                    self.crew.signal(attempt, signal.SIGKILL)
+            elif self.stopping:
+                reason = "stopped by signal %d" % self.stopping
+                self._end(attempt, names.INTERRUPTED, reason, checkpoint["signal"] if checkpoint else signal.SIGTERM)
+            elif over > 0:
+                self._end(attempt, names.TIME, "time limit of %d s" % limit, signal.SIGTERM)
+            elif checkpoint and not attempt.asked and over + checkpoint["before_s"] > 0:
+                attempt.asked = now
+                self.crew.signal(attempt, checkpoint["signal"])
 
-    def _start(self, loop, found, slot):
-        name, number = found
-        task, attempt = self.tasks[name], token()
-        running = Running(task, number, attempt, slot, os.path.join(self.work, attempt))
-        step.lay_out(running.folder, loop.paths["code"], self.entries)
-        for _, path in sorted(task["outputs"].items()):
-            os.makedirs(os.path.join(running.folder, os.path.dirname(path)), exist_ok=True)
-        settings, words = self.given.to(running)
-        inside = loop.paths["work"]
-        logs = ["%s/%d.%s" % (inside, slot, stream) for stream in ("out", "err")]
-        loop.start(attempt, inside + "/" + attempt, logs[0], logs[1], settings, words)
-        self.running[attempt] = running
-        return running
+    def _end(self, attempt, state, reason, number):
+        attempt.told = state, time.monotonic(), reason
+        self.crew.signal(attempt, number)
+
+    def _tell_now(self):
+        now = time.time()
+        if abs(now - self.told_now) < NOW_S:
+            return
+        self.told_now = now
+        done = sum(count for (_, state), count in self.counts.items() if state == names.DONE)
+        told = {
+            "time": now,
+            "running": [
+                [attempt.task["name"], attempt.step, attempt.start, attempt.name, attempt.place.number]
+                for attempt in self.running.values()
+                if attempt.clock is not None
+            ],
+            "cpus": self.capacity["cpus"],
+            "busy_s": self.busy_s,
+            "since": self.began,
+            "done": done,
+            "failed": sum(self.counts.values()) - done,
+        }
+        part = os.path.join(self.work, "." + NOW)
+        with open(part, "w", encoding="utf-8") as stream:
+            json.dump(told, stream)
+        os.replace(part, os.path.join(self.work, NOW))
+        if not self.stopping and os.path.exists(os.path.join(self.run_folder, names.CANCEL)):
+            self.stopping = signal.SIGTERM
+
+    # ---- What ends
+
+    def _heard(self, order, what):
+        if what[0] == "end":
+            attempt = self.running.pop(what[1].token, None)
+            if attempt is not None:
+                self._leave(attempt)
+                self._ended(order, attempt, what[1])
+        elif what[0] == "over":
+            attempt = self.running.get(what[1])
+            if attempt is not None:
+                reason = "memory limit of %d MiB: it held %s" % (attempt.needs["memory_mib"], what[2])
+                attempt.told = names.MEMORY, time.monotonic(), reason
+        elif what[0] == "dropped":
+            attempt = self.running.pop(what[1], None)
+            if attempt is not None:
+                self._leave(attempt)
+                self.crew.give_back(attempt.place)
+        else:
+            self._lost(order, what)
+
+    def _leave(self, attempt):
+        """Let the next in the lane be the one that runs, or give back what the lane held."""
+        lane = attempt.lane
+        lane.queue.remove(attempt)
+        if lane.queue:
+            lane.queue[0].clock, lane.queue[0].start = time.monotonic(), time.time()
+        else:
+            self.grants.give_back(lane.grant)
+            self.crew.close_lane(lane)
+
+    def _lost(self, order, what):
+        """A lane, a server or the whole box is gone, and with it the steps it was told of: none of their own doing."""
+        self.lost_in_a_row += 1
+        reason = "the box was lost: %s" % what[1].said() if what[0] == "closed" else "its lane in the box was lost"
+        for attempt in [one for one in list(self.running.values()) if self.crew.gone(one, what)]:
+            del self.running[attempt.name]
+            self._leave(attempt)
+            if attempt.clock is not None:
+                self._note(attempt, names.NODE, None, reason=reason)
+            self.crew.give_back(attempt.place)
+            order.again(attempt.task["name"], attempt.step)
+        if self.lost_in_a_row >= LOST_MOST:
+            self._commit(order)
+            raise box.BoxError("%s; %d in a row" % (reason, self.lost_in_a_row))
+        self.crew.mend(what)
 
     def _record(self, name, number, attempt, state, start, end):
         return {
@@ -229,79 +316,95 @@ class Worker(object):
             "user_s": 0.0,
             "system_s": 0.0,
             "peak_mib": 0.0,
+            "read_bytes": None,
+            "written_bytes": None,
             "metrics": {},
             "outputs": {},
             "stdout": "",
             "stderr": "",
         }
 
-    def _note(self, segment, running, state, end, **more):
-        """Append the record of an attempt that has ended; return it."""
-        record = self._record(running.task["name"], running.step, running.attempt, state, running.start, time.time())
-        record["wall_s"] = round(time.monotonic() - running.clock, 6)
-        for stream, key in (("out", "stdout"), ("err", "stderr")):
-            record[key] = step.kept(os.path.join(self.work, "%d.%s" % (running.slot, stream)))
+    def _note(self, attempt, state, end, staged="", **more):
+        """Take down how an attempt has ended."""
+        now, start = time.time(), attempt.start
+        wall = time.monotonic() - attempt.clock
+        if end is not None and end.wall_s is not None:
+            wall, start = end.wall_s, end.start
+        record = self._record(attempt.task["name"], attempt.step, attempt.name, state, start, max(now, start))
+        record["wall_s"] = round(wall, 6)
+        if attempt.needs != attempt.task["resources"]:
+            record["granted"] = attempt.needs
+        if attempt.grant["gpus"]:
+            record["gpus"] = attempt.grant["gpus"]
+        where = {}
+        for stream, path in sorted(attempt.place.logs.items()):
+            record[stream], found = self.archive.keep(path)
+            if found:
+                where[stream] = found
+        if where:
+            record["logs"] = where
         if end is not None:
             record.update(code=end.code, signal=end.signal or None, user_s=end.user_s, system_s=end.system_s)
-            record["peak_mib"] = round(end.peak_mib, 3)
+            record.update(peak_mib=round(end.peak_mib, 3), read_bytes=end.read_bytes, written_bytes=end.written_bytes)
         record.update(more)
-        segment.append(record)
-        self._count(record["task"], state)
-        return record
+        self.busy_s += wall * attempt.task["resources"]["cpus"]
+        self.batch.add(record, staged)
 
-    def _count(self, name, state):
-        self.counts[name, state] = self.counts.get((name, state), 0) + 1
+    def _ended(self, order, attempt, end):
+        state, reason = attempt.judged(end)
+        if state == names.DONE:
+            self._success(attempt, end, reason)
+            self.lost_in_a_row = 0
+        else:
+            if state == names.INTERRUPTED and not self.stopping and checkpoints.marks(attempt.kept) == attempt.marks:
+                state, reason = names.FAILED, "it stopped at a checkpoint, and had come no further"
+            self._note(attempt, state, end, reason=reason)
+        self.crew.give_back(attempt.place)
 
-    def _ended(self, order, segment, running, end):
-        key = running.task["name"], running.step
-        staged = running.folder + ".out"
-        try:
-            if running.told:
-                state = running.told[0]
-                why = (
-                    "time limit of %d s" % running.task["resources"]["time_s"]
-                    if state == names.TIME
-                    else "stopped by signal %d" % (self.stopping or 0)
-                )
-                self._note(segment, running, state, end, reason=why)
-            elif end.code or end.signal:
-                state = names.FAILED
-                self._note(
-                    segment,
-                    running,
-                    state,
-                    end,
-                    reason="signal %d" % end.signal if end.signal else "exit code %d" % end.code,
-                )
-            else:
-                state = self._success(segment, running, end, staged)
-        finally:
-            step.clear(running.folder)
-            step.clear(staged)
-        if state == names.INTERRUPTED:
-            return  # neither done nor lost: it goes on at the next start
-        order.ended(key[0], key[1], state == names.DONE)
-
-    def _success(self, segment, running, end, staged):
-        """Put a success on record and publish it, or record why it is none; return the state."""
-        task, found = running.task, {}
+    def _success(self, attempt, end, reason):
+        """Look at what a step has left that ended well: take it as a success, or as a failure."""
+        task, found = attempt.task, {}
         try:
             if task["metrics"]:
-                found = step.metrics(running.folder, task["metrics"])
-            outputs = step.stage(task, running.folder, staged, running.attempt)
+                found = step.metrics(attempt.place.folder, task["metrics"])
+            staged = os.path.join(self.work, attempt.name)
+            outputs = step.stage(task, attempt.place.folder, staged, attempt.name)
         except step.StepError as error:
-            self._note(segment, running, names.FAILED, end, reason=str(error))
-            return names.FAILED
-        record = self._note(segment, running, names.DONE, end, metrics=found, outputs=outputs)
-        segment.commit()
-        key = task["name"], running.step
-        if outputs and not step.publish(self.run_folder, key[0], key[1], staged):
-            # Another worker was first. Its result counts, and this one is compared with it when results are collected.
-            segment.append(dict(record, state=names.SUPERSEDED, reason="another attempt was published first"))
-            winner = records.settle(self.run_folder, records.read(self.run_folder))[0]
-            if key not in winner:  # a name is given after its record is on the disk, so somebody has taken that away
-                raise records.TornError("outputs/%s/%06d stands, and its record is lost: remove that folder" % key)
-            self.settled[key] = winner[key]
-        else:
-            self.settled[key] = record
-        return names.DONE
+            step.clear(os.path.join(self.work, attempt.name))
+            self._note(attempt, names.FAILED, end, reason=str(error))
+            return
+        wall = end.wall_s if end.wall_s is not None else time.monotonic() - attempt.clock
+        mean = self.walls.get(task["name"], wall)
+        self.walls[task["name"]] = mean + (wall - mean) / 8
+        self._note(attempt, names.DONE, end, staged if outputs else "", metrics=found, outputs=outputs, reason=reason)
+
+    def _commit(self, order):
+        for record in self.batch.commit():
+            name, number, state = record["task"], record["step"], record["state"]
+            self.counts[name, state] = self.counts.get((name, state), 0) + 1
+            if state == names.DONE:
+                if self.tasks[name].get("checkpoint"):
+                    checkpoints.done(self.run_folder, name, number)
+                order.ended(name, number, True)
+            elif state == names.INTERRUPTED:
+                if not self.stopping:
+                    order.again(name, number)
+            elif state in records.FINAL:
+                if self.standing.again(name, number):
+                    order.again(name, number, self._grown(name, number))
+                else:
+                    order.ended(name, number, False)
+        for name, wall in self.walls.items():
+            order.learn(name, wall)
+
+    def _grown(self, name, number):
+        """Return what a step needs that is tried again: more, where that was what it lacked."""
+        task, tried = self.tasks[name], self.standing.tried(name, number)
+        retry, needs = standing.retries(task), dict(task["resources"])
+        for what, state, factor in (
+            ("memory_mib", names.MEMORY, retry["grow_memory"]),
+            ("time_s", names.TIME, retry["grow_time"]),
+        ):
+            needs[what] = int(needs[what] * factor ** tried.get(state, 0))
+        needs["memory_mib"] = max(task["resources"]["memory_mib"], min(needs["memory_mib"], self.capacity["memory_mib"]))
+        return needs

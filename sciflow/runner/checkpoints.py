@@ -1,0 +1,45 @@
+"""What a step keeps for its next attempt: a folder that survives it.
+
+Each attempt has its own, `checkpoints/<task>/<step>/<attempt>`, and begins with what the last one left: so two copies of
+a step that run at once, as after a lost node, do not write into one folder. It is the last one's very folder where that
+attempt is known to have ended, else a copy.
+"""
+
+import os
+import shutil
+
+from . import names, step
+
+
+def folder(run, task, number):
+    """Return the folder in which the attempts at a step have theirs."""
+    return os.path.join(run, names.CHECKPOINTS, task, "%06d" % number)
+
+
+def begin(run, task, number, attempt, ended):
+    """Make an attempt's folder from the last one's; `ended` are attempts that are known to have. Return its path."""
+    mine = os.path.join(folder(run, task, number), attempt)
+    os.makedirs(os.path.dirname(mine), exist_ok=True)
+    others = sorted(os.scandir(os.path.dirname(mine)), key=lambda entry: (entry.name in ended, entry.stat().st_mtime))
+    if not others:
+        os.mkdir(mine)
+    elif others[-1].name in ended:
+        os.rename(others[-1].path, mine)
+    else:
+        shutil.copytree(others[-1].path, mine, symlinks=True)
+    return mine
+
+
+def marks(path):
+    """Return what tells a checkpoint from a later one: its files, their sizes and times."""
+    found = []
+    for where, _, files in os.walk(path):
+        for name in files:
+            facts = os.lstat(os.path.join(where, name))
+            found.append((os.path.join(where, name), facts.st_size, facts.st_mtime, facts.st_ino))
+    return sorted(found)
+
+
+def done(run, task, number):
+    """Remove what a step that has succeeded kept."""
+    step.clear(folder(run, task, number))

@@ -1,0 +1,102 @@
+"""Put ends on record, many at a time: outputs to the disk, then the records, then the names."""
+
+import os
+import time
+
+from . import names, records, step
+
+FEW = 8  # files that are forced to the disk one by one; of more, their whole file system is
+
+
+def file_system(path):
+    """Force all of a file system to the disk: syncfs(2). Say whether that could be done."""
+    try:
+        import ctypes
+
+        library = ctypes.CDLL(None)
+    except (ImportError, OSError):
+        return False
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return hasattr(library, "syncfs") and library.syncfs(descriptor) == 0
+    finally:
+        os.close(descriptor)
+
+
+def files(folder):
+    """Yield the files and folders below a folder, and itself, the deepest first."""
+    for where, _, found in os.walk(folder, topdown=False):
+        for name in found:
+            yield os.path.join(where, name)
+        yield where
+
+
+def force(paths):
+    """Force files and folders to the disk."""
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class Batch(object):
+    """Ends that wait to be put on record together. `since` is when the first came, by the monotonic clock."""
+
+    def __init__(self, run, plan, segment, standing, archive):
+        self._run, self._segment, self._standing, self._archive = run, segment, standing, archive
+        self._number = {task["name"]: number for number, task in enumerate(plan["tasks"])}
+        self._mine = standing.segment(segment.path)
+        self._waiting, self.since = [], 0.0
+
+    def __len__(self):
+        return len(self._waiting)
+
+    def add(self, record, staged=""):
+        """Take a record, and the folder in which the outputs of a success lie."""
+        if not self._waiting:
+            self.since = time.monotonic()
+        self._waiting.append((record, staged))
+
+    def commit(self):
+        """Put all on record, and publish what is a success; return the records, in their order."""
+        if not self._waiting:
+            return []
+        waiting, self._waiting = self._waiting, []
+        self._force([staged for _, staged in waiting if staged])
+        self._archive.sync()
+        places = [self._segment.append(record) for record, _ in waiting]
+        self._segment.commit()
+        folders, rows = set(), []
+        for (record, staged), at in zip(waiting, places):
+            key = record["task"], record["step"]
+            if staged:
+                if not step.publish(self._run, key[0], key[1], staged):
+                    self._lost(record)
+                    continue
+                folders.add(os.path.dirname(records.step_folder(self._run, key[0], key[1])))
+            rows.append((at, key[1], self._number[key[0]], record["state"]))
+        for folder in sorted(folders):
+            records.sync_folder(folder)
+        self._segment.enter(rows)
+        for at, number, task, state in rows:
+            self._standing.note(task, number, state, self._mine, at)
+        return [record for record, _ in waiting]
+
+    @staticmethod
+    def _force(staged):
+        if len(staged) <= FEW or not file_system(staged[0]):
+            for folder in staged:
+                force(files(folder))
+
+    def _lost(self, record):
+        """Another worker was first: its result counts, and this one is compared with it when results are collected."""
+        reason = "another attempt was published first"
+        self._segment.append(dict(record, state=names.SUPERSEDED, reason=reason))
+        self._segment.commit()
+        self._standing.refresh()
+        if self._standing.state(record["task"], record["step"]) != names.DONE:
+            # A name is given after its record is on the disk, so somebody has taken that away.
+            where = "outputs/%s/%06d" % (record["task"], record["step"])
+            raise records.TornError("%s stands, and its record is lost: remove that folder" % where)

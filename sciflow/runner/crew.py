@@ -1,0 +1,212 @@
+"""The boxes of one worker, their lanes, and the places in which steps work: opened as they are needed, and closed."""
+
+import os
+import select
+import shutil
+
+from . import box, facts, names, place
+from .attempt import Lane
+
+PROBE = "import importlib, inspect, json, math, os, pickle, sys, traceback"  # what call.py takes from Python
+ROOMS = 512  # places there may be: each is a folder, and a few files beside it
+SERVED = "p%d"  # the name of the server of a task, by the task's place in the plan
+
+
+class Crew(object):
+    """The means of a worker. `work` is its folder; `say` tells people what is going on."""
+
+    def __init__(self, bundle, plan, run, work, chosen, capacity, say):
+        self._bundle, self._plan, self._run, self._work, self._say = bundle, plan, run, work, say
+        self._chosen, self._capacity = chosen, capacity
+        self._links = sorted({path.split("/")[0] for path in plan["code_files"]})  # what stands at the code's top
+        self._loops, self._lanes, self._names, self._free, self._made = [], [], [], [], 0
+        self._servers, self._unserved = set(), set()
+        self._main, self.paths = None, {}
+
+    def enter(self, python):
+        """Enter the box; return what it isolates. Raises BoxError, also where a Python task is wanted and cannot be."""
+        self._places = self._bound()
+        self._main = self._open()
+        self.paths = self._main.paths
+        if python:
+            self._try_python()
+        return self._main.facts
+
+    def _bound(self):
+        """Return what the box's words are filled with: the host's paths, made where they are missing."""
+        found = {
+            "image": box.image(self._chosen, self._bundle, self._say),
+            "code": self._stage_code(),
+            "work": self._work,
+            "runner": os.path.join(self._bundle, names.RUNNER),
+            "uid": os.getuid(),
+            "gid": os.getgid(),
+            "cache": names.cache(),
+            "path": os.environ.get("PATH", os.defpath),
+            "outputs": os.path.join(self._run, names.OUTPUTS),
+            "inputs": os.path.join(self._bundle, names.INPUTS),
+            "checkpoints": os.path.join(self._run, names.CHECKPOINTS),
+        }
+        # A box mounts all of them, also those that a bundle has no use for.
+        if not os.path.isdir(found["inputs"]):
+            found["inputs"] = os.path.join(self._work, names.INPUTS)
+        if not any(task.get("checkpoint") for task in self._plan["tasks"]):
+            found["checkpoints"] = os.path.join(self._work, names.CHECKPOINTS)
+        for name in ("outputs", "inputs", "checkpoints"):
+            os.makedirs(found[name], exist_ok=True)
+        # A box without GPUs in it opens everywhere: they are let in where a task wants them and there are any.
+        if any(task["resources"]["gpus"] for task in self._plan["tasks"]) and facts.gpus():
+            found["gpus"] = self._chosen.get("gpus") or []
+        return found
+
+    def _stage_code(self):
+        """Copy the code aside while hashing it, so that what was verified is what runs. Returns the copy's folder."""
+        target = os.path.join(self._work, "code")
+        os.makedirs(target)
+        for path, sha in sorted(self._plan["code_files"].items()):
+            copy = os.path.join(target, path)
+            os.makedirs(os.path.dirname(copy), exist_ok=True)
+            shutil.copy(os.path.join(self._bundle, names.CODE, path), copy)
+            if names.digest_file(copy)[0] != sha:
+                raise OSError(5, "changed while it was copied", os.path.join(names.CODE, path))
+        return target
+
+    def _open(self):
+        name = "sciflow-%s-%s" % (os.path.basename(self._work), names.token()[:4])
+        log = os.path.join(self._work, "engine-%s.log" % name[-4:])
+        loop = box.Loop(self._chosen, dict(self._places, name=name), log)
+        self._loops.append(loop)
+        return loop
+
+    def _try_python(self):
+        """See that the box's python3 can call functions, before any step is started for it to fail."""
+        tried = self.place()
+        logs = (tried.inside, tried.inside + ".out", tried.inside + ".err")
+        self._main.start("probe", "probe", {}, logs, 0, {}, ["python3", "-B", "-c", PROBE])
+        self._main.flush()
+        while True:
+            for what in self._main.hear():
+                if what[0] == "end" and not what[1].code and not what[1].signal:
+                    self.give_back(tried)
+                    return
+                if what[0] == "end":
+                    with open(tried.logs["stderr"], encoding="utf-8", errors="replace") as stream:
+                        said = stream.read().strip().splitlines()
+                    raise box.BoxError(
+                        "the box's python3 cannot call functions, and there are Python tasks (%s): put a whole python3 "
+                        "into the image" % (said[-1] if said else "exit code %d" % what[1].code)
+                    )
+            if not self._main.open:
+                raise box.BoxError("the box was lost at once: %s" % self._main.said())
+
+    # ---- Places
+
+    def room(self):
+        """Say whether there may be one more place."""
+        return bool(self._free) or self._made < ROOMS
+
+    def place(self):
+        """Return a place for a step."""
+        if self._free:
+            return self._free.pop()
+        self._made += 1
+        return place.Place(self._work, self.paths["work"], self._made, self.paths["code"], self._links)
+
+    def give_back(self, found):
+        """Bring a place back to what it was, for another step."""
+        found.restore()
+        self._free.append(found)
+
+    # ---- Lanes
+
+    def lanes(self):
+        """Return the lanes in which steps run."""
+        return list(self._lanes)
+
+    def lane(self, task, grant):
+        """Open a lane for a task's steps."""
+        alone = task.get("isolate") == "step"
+        loop = self._open() if alone else self._main
+        if not self._names:
+            self._names.append(len(self._lanes))
+        number = self._names.pop()
+        name = str(number)
+        if task["python"] and loop.ahead and not alone and task["name"] not in self._unserved:
+            name = "%s:%d" % (self._server(task), number)
+        found = Lane(loop, name, task, grant)
+        found.number = number
+        self._lanes.append(found)
+        return found
+
+    def _server(self, task):
+        """Return the name of the process that has imported a task's module, started where there is none yet."""
+        name = SERVED % self._plan["tasks"].index(task)
+        if name not in self._servers:
+            self._servers.add(name)
+            home = self.place()
+            words = ["python3", "-B", self.paths["runner"] + "/serve.py", task["python"]]
+            settings = self._given.shared(task, home)
+            self._main.server(name, self._main.profile(settings), home.inside, home.inside + ".err", words)
+        return name
+
+    def close_lane(self, lane):
+        """Close a lane; the box's own process for it stays, for the next."""
+        self._lanes.remove(lane)
+        self._names.append(lane.number)
+        if lane.loop is not self._main and lane.loop in self._loops:
+            self._loops.remove(lane.loop)
+            lane.loop.close()
+
+    def start(self, lane, attempt, settings, more, words):
+        """Start an attempt in a lane, when `flush` is called."""
+        found = attempt.place
+        logs = (found.inside, found.inside + ".out", found.inside + ".err")
+        mib = attempt.needs["memory_mib"]
+        lane.loop.start(lane.name, attempt.name, settings, logs, mib, more, words)
+
+    def signal(self, attempt, number):
+        """Signal an attempt and all it started."""
+        attempt.lane.loop.signal(attempt.name, number)
+
+    def halt(self):
+        """Let nothing begin any more."""
+        for loop in self._loops:
+            loop.halt()
+
+    def flush(self):
+        """Send what was asked for."""
+        for loop in self._loops:
+            loop.flush()
+
+    def hear(self, timeout):
+        """Yield what happened in the boxes, after at most `timeout` seconds; (`closed`, loop) of one that is gone."""
+        for loop in select.select(self._loops, [], [], timeout)[0]:
+            for what in loop.hear():
+                yield what
+            if not loop.open:
+                yield "closed", loop
+
+    def gone(self, attempt, what):
+        """Say whether an attempt went with what was lost."""
+        if what[0] == "closed":
+            return attempt.lane.loop is what[1]
+        return attempt.lane.loop is self._main and what[1] in (attempt.lane.name, attempt.lane.name.partition(":")[0])
+
+    def mend(self, what):
+        """Put something in the place of what was lost."""
+        if what[0] == "closed":
+            if what[1] in self._loops:
+                self._loops.remove(what[1])
+                what[1].close()
+            if what[1] is self._main:
+                self._servers = set()
+                self._main = self._open()
+        elif what[1] in self._servers:
+            self._unserved.update(
+                task["name"] for number, task in enumerate(self._plan["tasks"]) if SERVED % number == what[1]
+            )
+
+    def close(self):
+        """Leave the boxes; all that runs in them ends."""
+        for loop in self._loops:
+            loop.close()

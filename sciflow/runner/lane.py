@@ -1,0 +1,316 @@
+"""A lane: a process inside the box that runs one step after another, and lets nothing of a step reach the next.
+
+What a step leaves running is the lane's own child in the end (prctl(2), PR_SET_CHILD_SUBREAPER), so it is found and
+ended before the next begins. Where the kernel lets it, the lane has a /tmp, /var/tmp and /dev/shm of its own, which it
+empties. It is told of steps ahead of time, and so need not wait between two; `loop` says what it is told, and answers.
+"""
+
+import errno
+import os
+import signal
+import time
+
+RESET = [
+    getattr(signal, name)
+    for name in ("SIGPIPE", "SIGXFSZ", "SIGTERM", "SIGINT", "SIGUSR1", "SIGHUP", "SIGURG", "SIGCHLD")
+    if hasattr(signal, name)
+]
+SCRATCH = ("/tmp", "/var/tmp", "/dev/shm")  # where programs leave files for others  # noqa: S108
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
+CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000  # unshare(2)
+MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18  # mount(2)
+BLOCK = 512  # getrusage(2): ru_inblock and ru_oublock count half a KiB
+SETTINGS = 9  # where in `start` the settings begin
+LOG = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+HALT = signal.SIGURG  # nobody else sends it, and whoever does not know it ignores it
+
+
+def fields(line):
+    """Split a request and undo its escapes."""
+    if "\\" not in line:
+        return line.split("\t")
+    return [
+        part.replace("\\\\", "\0").replace("\\t", "\t").replace("\\n", "\n").replace("\0", "\\")
+        for part in line.split("\t")
+    ]
+
+
+def escaped(told):
+    """Undo `fields`."""
+    return [text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n") for text in told]
+
+
+def settings(pairs):
+    """Return an environment: the box's own, and some `NAME=VALUE`."""
+    return dict(os.environ, **dict(pair.split("=", 1) for pair in pairs))
+
+
+def say(*words):
+    """Answer with one line; short enough (pipe(7), PIPE_BUF) not to mix with another lane's."""
+    os.write(1, os.fsencode("\t".join(str(word) for word in words) + "\n"))
+
+
+class Kernel(object):
+    """What the C library is called for. Cut-down Pythons have no ctypes: then nothing of this is to be had."""
+
+    def __init__(self):
+        try:
+            import ctypes
+
+            self._c = ctypes.CDLL(None)
+        except (ImportError, OSError):
+            self._c = None
+
+    def adopt(self):
+        """Inherit what the steps leave running; say whether that is so."""
+        return self._c is not None and self._c.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+    def end_with_parent(self):
+        """Have SIGHUP sent to this process when its parent ends; say whether that is so."""
+        return self._c is not None and self._c.prctl(PR_SET_PDEATHSIG, int(signal.SIGHUP), 0, 0, 0) == 0
+
+    def scratch(self, folder):
+        """Put folders below `folder` in the place of those in which programs leave files; say whether that is so."""
+        uid, gid = os.getuid(), os.getgid()
+        if self._c is None or self._c.unshare(CLONE_NEWUSER | CLONE_NEWNS):
+            return False
+        try:
+            for path, text in (("setgroups", "deny"), ("uid_map", "%d %d 1" % (uid, uid)), ("gid_map", "%d %d 1" % (gid, gid))):
+                with open("/proc/self/" + path, "w") as stream:
+                    stream.write(text)
+            if self._c.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None):
+                return False
+            for number, target in enumerate(SCRATCH):
+                source = os.path.join(folder, str(number))
+                os.makedirs(source, exist_ok=True)
+                os.chmod(source, 0o1777)
+                if os.path.isdir(target) and self._c.mount(
+                    os.fsencode(source), os.fsencode(target), None, MS_BIND, None
+                ):
+                    return False
+        except OSError:
+            return False
+        return True
+
+
+def program(word, path, known={}):  # noqa: B006  where a program was found once, it is
+    """Return the path of a program as execvp(3) finds it. Raises OSError."""
+    if "/" in word:
+        return word
+    if (word, path) not in known:
+        for folder in path.split(os.pathsep):
+            candidate = os.path.join(folder or ".", word)
+            if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
+                known[word, path] = candidate
+                break
+        else:
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    return known[word, path]
+
+
+def spawn(folder, stdout, stderr, environment, words):
+    """Start a step in a session of its own; return its pid. A program that cannot be started ends with 127.
+
+    posix_spawn(3) takes a fifth of the time of fork(2) here; it is there from Python 3.8 on.
+    """
+    try:
+        os.chdir(folder)
+        return os.posix_spawn(
+            program(words[0], environment.get("PATH", os.defpath)),
+            words,
+            environment,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, stdout, LOG, 0o644),
+                (os.POSIX_SPAWN_OPEN, 2, stderr, LOG, 0o644),
+            ],
+            setsid=True,
+            setsigdef=RESET,
+        )
+    except (AttributeError, NotImplementedError, OSError):
+        # An older Python or C library; or there is no such program, of which the child tells on its standard error.
+        return fork(folder, stdout, stderr, lambda: execute(words, environment))
+
+
+def execute(words, environment):
+    """Become a program. Returns only where it cannot be started: the exit code, 127 as a shell says."""
+    try:
+        os.execvpe(words[0], words, environment)  # noqa: S606
+    except OSError as error:
+        os.write(2, os.fsencode("%s: %s\n" % (words[0], error.strerror)))
+    return 127
+
+
+def fork(folder, stdout, stderr, act):
+    """Fork a step in a session of its own; it ends with what `act()` returns. Return its pid."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 127
+    try:
+        os.setsid()
+        for number in RESET:  # Python ignores SIGPIPE, and a step must not inherit that
+            signal.signal(number, signal.SIG_DFL)
+        os.chdir(folder)
+        for target, path, flags in ((0, os.devnull, os.O_RDONLY), (1, stdout, LOG), (2, stderr, LOG)):
+            descriptor = os.open(path, flags, 0o644)
+            os.dup2(descriptor, target)
+            os.close(descriptor)
+        code = act()
+    finally:
+        os._exit(code)
+    return None
+
+
+class Killed(object):
+    """Counts the processes that the kernel killed for want of memory in this one's cgroup, where it can be read."""
+
+    WORD = b"oom_kill "
+
+    def __init__(self):
+        self._file = None
+        folders = ["", "/memory"]
+        try:
+            with open("/proc/self/cgroup", "rb") as stream:
+                for line in stream:
+                    _, kinds, path = os.fsdecode(line).rstrip("\n").split(":", 2)
+                    if not kinds or "memory" in kinds.split(","):
+                        folders.insert(0, ("/memory" if kinds else "") + path)
+        except (OSError, ValueError):
+            pass
+        for folder in folders:  # a box may show its own cgroup as the root of them all
+            for name in ("memory.events", "memory.oom_control"):
+                try:
+                    self._file = os.open("/sys/fs/cgroup%s/%s" % (folder, name), os.O_RDONLY)
+                    return
+                except OSError:
+                    continue
+
+    def __call__(self):
+        """Return how many so far."""
+        told = os.pread(self._file, 4096, 0) if self._file is not None else b""
+        return int(told.partition(self.WORD)[2].split(None, 1)[0]) if self.WORD in told else 0
+
+
+def processes():
+    """Return {pid: (parent, session, resident pages)} of all there are: proc(5), /proc/PID/stat."""
+    found = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open("/proc/%s/stat" % name, "rb") as stream:
+                    told = stream.read().rpartition(b")")[2].split()
+            except OSError:
+                continue  # it has ended meanwhile
+            found[int(name)] = int(told[1]), int(told[3]), int(told[21])
+    return found
+
+
+class Lane(object):
+    """Serves the requests of one pipe. `start(folder, stdout, stderr, environment, words)` starts a step.
+
+    It writes `TOKEN PID` to `begun` for each step that begins.
+    """
+
+    def __init__(self, start, profiles, requests, begun, private):
+        self._start, self._profiles, self._requests, self._begun = start, dict(profiles), requests, begun
+        self._pid, self._halted, self._private, self._killed = None, False, private, Killed()
+        signal.signal(signal.SIGHUP, self._end)
+        signal.signal(HALT, self._halt)
+
+    def _end(self, *_):
+        self._clear()
+        os._exit(0)
+
+    def _halt(self, *_):
+        self._halted = True
+
+    def serve(self):
+        """Serve until the requests end."""
+        waiting = b""
+        while True:
+            data = os.read(self._requests, 1 << 16)
+            if not data:
+                return
+            lines = (waiting + data).split(b"\n")
+            waiting = lines.pop()
+            for line in lines:
+                # fsdecode: Python 3.6 without a locale takes all names for ASCII; so the bytes stay as they are.
+                told = fields(os.fsdecode(line))
+                if told[0] == "set":
+                    self._profiles[told[1]] = settings(told[3:])
+                elif self._halted:
+                    say("dropped", told[2])
+                else:
+                    self._run(told)
+
+    def _run(self, told):
+        _, _, token, profile, folder, stdout, stderr, _, count = told[:SETTINGS]
+        words = SETTINGS + int(count)
+        environment = dict(self._profiles[profile])
+        environment.update(pair.split("=", 1) for pair in told[SETTINGS:words])
+        killed, start, clock = self._killed(), time.time(), time.monotonic()
+        self._pid = self._start(folder, stdout, stderr, environment, told[words:])
+        os.write(self._begun, os.fsencode("%s %d\n" % (token, self._pid)))
+        os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT)  # it keeps its number until all it left has ended
+        wall = time.monotonic() - clock
+        status, usage = self._clear()
+        answer = [
+            os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0,
+            os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
+            "%.6f" % usage.ru_utime,
+            "%.6f" % usage.ru_stime,
+            usage.ru_maxrss,
+            usage.ru_inblock * BLOCK,
+            usage.ru_oublock * BLOCK,
+            "%.6f" % start,
+            "%.6f" % wall,
+            self._killed() - killed,
+        ]
+        say("end", token, *answer)
+
+    def _clear(self):
+        """End what the step has left behind, and itself; return its (status, usage)."""
+        if self._pid is None:
+            return 0, None
+        try:
+            os.killpg(self._pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass  # it is so young that it has no session yet, or has become another user
+        _, status, usage = os.wait4(self._pid, 0)
+        self._pid = None
+        self._end_orphans()
+        os.chdir("/")
+        if self._private:
+            for folder in SCRATCH:
+                empty(folder)
+        return status, usage
+
+    @staticmethod
+    def _end_orphans():
+        while True:
+            try:
+                if os.waitpid(-1, os.WNOHANG)[0]:
+                    continue
+            except ChildProcessError:
+                return
+            me = os.getpid()
+            for pid, (parent, _, _) in processes().items():
+                if parent == me:
+                    os.kill(pid, signal.SIGKILL)
+            os.waitpid(-1, 0)
+
+
+def empty(folder):
+    """Remove all that stands in a folder, as far as that can be done."""
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        path = os.path.join(folder, name)
+        try:
+            if os.path.isdir(path) and not os.path.islink(path):
+                os.chmod(path, 0o700)
+                empty(path)
+                os.rmdir(path)
+            else:
+                os.unlink(path)
+        except OSError:
+            continue

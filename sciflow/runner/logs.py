@@ -1,0 +1,91 @@
+"""What the steps print: of a short stream all in its record, of a long one head and tail there, and more in an archive.
+
+A worker has one archive, `logs/<worker>.log`, and writes it only where it must; a record says where in it its streams lie.
+"""
+
+import os
+import stat
+
+from . import names
+
+KEPT_BYTES = 16384  # of each stream, head and tail, that a record holds
+ARCHIVED_BYTES = 4 << 20  # of each stream, head and tail, that the archive holds
+CUT = "\n… %d bytes left out …\n"
+
+
+def ends(stream, size, most):
+    """Return (head, bytes left out, tail) of an open file: all of it, or as much as may be kept of both ends."""
+    if size <= most:
+        return stream.read(size), 0, b""
+    head = stream.read(most // 2)
+    stream.seek(size - most // 2)
+    return head, size - most, stream.read(most // 2)
+
+
+def text(head, left_out, tail):
+    """Return the ends of a stream as text."""
+    if not left_out:
+        return head.decode("utf-8", "replace")
+    return head.decode("utf-8", "replace") + CUT % left_out + tail.decode("utf-8", "replace")
+
+
+class Archive(object):
+    """The archive of one worker; the file is made when something is too long for a record."""
+
+    def __init__(self, run, worker):
+        self._path, self._file, self._size = os.path.join(run, names.LOGS, worker + ".log"), None, 0
+
+    def keep(self, path):
+        """Return (text for the record, [offset, bytes, total bytes] in the archive or None) of a step's stream.
+
+        A step may have laid a link or a pipe where its log was: neither is followed, nor waited for.
+        """
+        try:
+            facts = os.lstat(path)
+            if not facts.st_size or not stat.S_ISREG(facts.st_mode):
+                return "", None
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as stream:
+                size = os.fstat(stream.fileno()).st_size
+                kept = text(*ends(stream, size, KEPT_BYTES))
+                if size <= KEPT_BYTES:
+                    return kept, None
+                stream.seek(0)
+                return kept, self._archive(ends(stream, size, ARCHIVED_BYTES), size)
+        except OSError:
+            return "", None
+
+    def _archive(self, found, size):
+        head, left_out, tail = found
+        data = head + ((CUT % left_out).encode("utf-8") if left_out else b"") + tail
+        if self._file is None:
+            os.makedirs(os.path.dirname(self._path), exist_ok=True)
+            self._file = open(self._path, "xb")
+        self._file.write(data)
+        at, self._size = self._size, self._size + len(data)
+        return [at, len(data), size]
+
+    def sync(self):
+        """Force what was kept to the disk, before records that tell of it."""
+        if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def close(self):
+        """Let go of the file."""
+        if self._file is not None:
+            self._file.close()
+
+
+def read(run, record, stream):
+    """Return what is kept of an attempt's `stdout` or `stderr`, in bytes: from the archive where that has more."""
+    where = record.get("logs", {}).get(stream)
+    if where:
+        try:
+            with open(os.path.join(run, names.LOGS, record["worker"] + ".log"), "rb") as archive:
+                archive.seek(where[0])
+                found = archive.read(where[1])
+            if len(found) == where[1]:
+                return found
+        except OSError:
+            pass  # it was taken away: the record holds both ends still
+    return record[stream].encode("utf-8")
