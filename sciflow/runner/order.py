@@ -1,97 +1,240 @@
 """The order of work: which steps may start now, and which of them first.
 
 A step is ready when everything it needs is done. Among the ready, those of the task with the longest path still to go
-come first (critical path first), in a task those ready first; a step starts when its cpus, memory and gpus are free.
+come first (critical path first); of tasks with equal paths the one further down, so that points that were begun are
+finished; in a task what is tried again, then the lowest number. A step starts when its cpus, memory and gpus are free;
+one that does not fit is passed by those that do. A step costs a byte or a few, however many there are.
 """
 
-from collections import deque
+from bisect import bisect_left, insort
 
 from . import names, records
+from .front import DONE, ELSEWHERE, HERE, LOST, RESOURCES, WAITING, Front, Lost, fits
+
+MOVED = 1.25  # an estimate that is off by less changes no ranks
+OPEN, ENDED, GIVEN_UP, SKIPPED = range(4)  # what `codes` of a standing says of a step
+WANTED = bytes([WAITING, DONE, LOST, WAITING]) + bytes(
+    252
+)  # what each of these makes of a step that is to be run here,
+UNWANTED = bytes([ELSEWHERE, DONE, LOST, LOST]) + bytes(252)  # and of another
 
 
-def rank(tasks):
-    """Return {task: seconds of the longest path from its start to the end of the graph}, by declared times."""
-    ranks, after = {}, {}
+def rank(tasks, learned=None):
+    """Return {task: seconds of the longest path from its start to the end}, by declared or learned times."""
+    ranks, after, learned = {}, {}, learned or {}
     for task in reversed(tasks):  # a plan lists tasks in topological order
-        ranks[task["name"]] = task["resources"]["time_s"] + after.get(task["name"], 0)
+        name = task["name"]
+        ranks[name] = learned.get(name, task["resources"]["time_s"]) + after.get(name, 0)
         for need in task["needs"]:
-            after[need] = max(after.get(need, 0), ranks[task["name"]])
+            after[need] = max(after.get(need, 0), ranks[name])
     return ranks
+
+
+class Settled(object):
+    """A standing made of {(task, step): the record that counts}, of which none is tried again."""
+
+    def __init__(self, settled):
+        self._settled = settled
+
+    def state(self, name, step):
+        """Return the state on record, or None."""
+        return self._settled[name, step]["state"] if (name, step) in self._settled else None
+
+    def final(self, name, step):
+        """Say whether nothing more is to be tried."""
+        return self.state(name, step) in records.FINAL
+
+
+def codes(standing, name, count):
+    """Return a byte a step of a task: whether it is open, ended well, given up or skipped.
+
+    A standing that can tell all of a task at once does so by `codes(task)`; another is asked step by step.
+    """
+    if hasattr(standing, "codes"):
+        return bytes(standing.codes(name))
+    found = bytearray(count)
+    for step in range(count):
+        state = standing.state(name, step)
+        if state == names.SKIPPED:
+            found[step] = SKIPPED
+        elif state is not None and standing.final(name, step):
+            found[step] = ENDED if state == names.DONE else GIVEN_UP
+    return bytes(found)
 
 
 class Order(object):
     """The state of a sweep while it runs: what waits, what is ready, what is lost.
 
-    `wanted` limits it to some (task, step); the others are taken as they stand in `settled`.
+    `standing` says where each step stands (`state`, `final`). `wanted` limits the order to some (task, step); the
+    others are taken as they stand. `learned` is {task: seconds}, used where declared times would be.
     """
 
-    def __init__(self, plan, steps, settled, wanted=None):
+    def __init__(self, plan, steps, standing, wanted=None, learned=None):
         self.tasks = {task["name"]: task for task in plan["tasks"]}
-        self._steps = steps
-        ranks = rank(plan["tasks"])
-        self._queues = {name: deque() for name in sorted(self.tasks, key=lambda name: (-ranks[name], name))}
-        self._missing = {}
-        self.lost = deque()  # (task, step, the upstream (task, step) that is not coming)
+        self._standing = Settled(standing) if isinstance(standing, dict) else standing
+        self.lost = Lost(list(self.tasks))  # (task, step, the upstream (task, step) that is not coming)
         self.idle = []  # wanted, but what they need is neither done, nor lost, nor coming from here
-        wanted = set(wanted if wanted is not None else steps.all())
-        self._wanted = {key for key in wanted if key not in settled or settled[key]["state"] not in records.FINAL}
-        self._skipped = {key for key, record in settled.items() if record["state"] == names.SKIPPED}
-        for name, step in steps.all():
-            if (name, step) in self._wanted:
-                self._enter(name, step, settled)
-        self.total = len(self._wanted) + len(self.lost)
+        told = {name: codes(self._standing, name, steps.count(name)) for name in self.tasks}
+        states = {name: bytearray(told[name].translate(WANTED if wanted is None else UNWANTED)) for name in self.tasks}
+        for name, step in wanted or ():
+            states[name][step] = WANTED[told[name][step]]
+        self._fronts, self._above, self._below = {}, {}, {name: [] for name in self.tasks}
+        for task in plan["tasks"]:  # in topological order, so where its needs stand is known
+            name = task["name"]
+            depth = 1 + max([self._fronts[need].depth for need in task["needs"]] or [0])
+            front = self._fronts[name] = Front(task, depth, states.pop(name))
+            self._above[name] = []  # (task, its front, the link; None where it is gathered)
+            for need in task["needs"]:
+                link = None if need == task["gather"] else steps.link(need, name)
+                self._above[name].append((need, self._fronts[need], link))
+                self._below[need].append((name, front, link))
+            self._enter(name, front)
+        self._least = {what: min([task["resources"][what] for task in plan["tasks"]] or [0]) for what in RESOURCES}
+        self._learned = dict(learned or {})
+        self._rerank()
+        self.total = sum(front.left for front in self._ranked) + len(self.lost)
 
-    def _enter(self, name, step, settled):
-        missing, coming = 0, True
-        for need in self._steps.needs(self.tasks[name], step):
-            state = settled[need]["state"] if need in settled else None
-            if need in self._wanted:
-                missing += 1
-            elif state in (names.FAILED, names.TIME, names.MEMORY, names.SKIPPED):
-                self._lose(name, step, need)
-                return
-            elif state != names.DONE:
-                coming = False
-        if not coming:
-            self._wanted.discard((name, step))
-            self.idle.append((name, step))
-        elif missing:
-            self._missing[name, step] = missing
-        else:
-            self._queues[name].append(step)
+    def _enter(self, name, front):
+        """See what the steps of a task wait for."""
+        kinds = [upper.kind() if link else None for _, upper, link in self._above[name]]
+        if all(kind in (WAITING, DONE) for kind in kinds):
+            front.expect(kinds.count(WAITING))
+            return
+        for step in front.waiting():
+            missing, coming, cause = 0, True, None
+            for need, upper, link in self._above[name]:
+                if link:
+                    other = link.over(step)
+                    stands = upper.state[other]
+                    missing += stands in HERE
+                    lost, away = other if stands == LOST else -1, stands == ELSEWHERE
+                else:
+                    missing += upper.pending()
+                    lost, away = upper.state.find(LOST), ELSEWHERE in upper.state
+                if lost >= 0:
+                    cause = need, lost
+                    break
+                coming = coming and not away
+            if cause:
+                self._give_up(name, front, step, cause)
+            elif not coming:
+                front.ended(step, ELSEWHERE)
+                self.idle.append((name, step))
+            else:
+                front.expect(missing, step)
 
-    def _lose(self, name, step, cause):
-        """Give a step up, and all that needs it."""
-        stack = [(name, step, cause)]
+    def _give_up(self, name, front, step, cause):
+        if self._standing.state(name, step) != names.SKIPPED:  # else it is on record already
+            self.lost.append(name, step, cause)
+        front.ended(step, LOST)
+
+    def _under(self, name, step):
+        """Yield the (task, front, step) that wait for a step."""
+        for below, front, link in self._below[name]:
+            for found in link.under(step) if link else (0,):
+                if front.state[found] == WAITING:
+                    yield below, front, found
+
+    def _lose_under(self, name, step):
+        """Give up all that needs a step, directly or not."""
+        stack = [((name, step), self._under(name, step))]  # no deeper than the graph, however many are lost
         while stack:
-            name, step, cause = stack.pop()
-            if (name, step) in self._wanted:
-                self._wanted.discard((name, step))
-                self._missing.pop((name, step), None)
-                if (name, step) not in self._skipped:  # else it is on record already
-                    self.lost.append((name, step, cause))
-                stack.extend(found + ((name, step),) for found in self._steps.dependents(name, step))
+            cause, rest = stack[-1]
+            found = next(rest, None)
+            if found is None:
+                stack.pop()
+                continue
+            below, front, number = found
+            self._give_up(below, front, number, cause)
+            stack.append(((below, number), self._under(below, number)))
+
+    def _rerank(self):
+        self._by = dict(self._learned)
+        ranks = rank(list(self.tasks.values()), self._by)
+        self._ranked = [
+            self._fronts[name]
+            for name in sorted(self.tasks, key=lambda name: (-ranks[name], -self._fronts[name].depth, name))
+        ]
+        for place, front in enumerate(self._ranked):
+            front.place = place
+        self._open = [place for place, front in enumerate(self._ranked) if front.ready]  # ascending
+
+    def _seconds(self, name, learned):
+        return learned.get(name, self.tasks[name]["resources"]["time_s"])
+
+    def learn(self, name, seconds):
+        """Take note of how long the steps of a task take (the mean of its successes); re-rank if that is news."""
+        self._learned[name] = seconds
+        had = self._seconds(name, self._by)
+        if had > seconds * MOVED or seconds > had * MOVED:
+            self._rerank()
+
+    def next(self, free):
+        """Start the first ready step that fits what is free (`cpus`, `memory_mib`, `gpus`); return it, or None."""
+        if not fits(self._least, free):
+            return None
+        for place in self._open:
+            front = self._ranked[place]
+            step = front.take(free)
+            if step is not None:
+                if not front.ready:
+                    self._shut(front)
+                return front.task["name"], step
+        return None
+
+    def _shut(self, front):
+        at = bisect_left(self._open, front.place)
+        if at < len(self._open) and self._open[at] == front.place:
+            del self._open[at]
+
+    def _opened(self, front, before):
+        if front.ready and not before:
+            insort(self._open, front.place)
+
+    def needs(self, name, step):
+        """Return what a step needs: `cpus`, `memory_mib`, `gpus`, `time_s`."""
+        return self._fronts[name].needs(step)
+
+    def again(self, name, step, needs=None):
+        """Put back a step that was started, in front of its task's, to be tried again; with other needs, if given.
+
+        Needs beyond what there is would let it wait for ever: the caller keeps them within.
+        """
+        front = self._fronts[name]
+        before = front.ready
+        front.again(step, needs)
+        self._least = {what: min(self._least[what], front.needs(step)[what]) for what in RESOURCES}
+        self._opened(front, before)
+
+    def ended(self, name, step, done):
+        """Take note that a step has ended; what needs it becomes ready, or is lost."""
+        front = self._fronts[name]
+        if not front.ended(step, DONE if done else LOST):
+            return
+        if not front.ready:
+            self._shut(front)
+        if not done:
+            self._lose_under(name, step)
+            return
+        for _, below, link in self._below[name]:
+            before = below.ready
+            below.met(link.under(step) if link else range(1))
+            self._opened(below, before)
 
     def wanted(self):
         """Return the (task, step) that are still to be run, in no order."""
-        return set(self._wanted)
+        return {
+            (name, step) for name, front in self._fronts.items() for step, one in enumerate(front.state) if one in HERE
+        }
 
-    def next(self, free):
-        """Take the first ready step that fits what is free (`cpus`, `memory_mib`, `gpus`), or return None."""
-        for name, queue in self._queues.items():
-            wants = self.tasks[name]["resources"]
-            if queue and all(wants[what] <= free[what] for what in free):
-                return name, queue.popleft()
-        return None
+    def left(self):
+        """Return what is still to run, by what is declared or learned: (core-seconds, seconds of the longest path).
 
-    def ended(self, name, step, done):
-        """Take note that a step has ended; its dependents become ready, or are lost."""
-        self._wanted.discard((name, step))
-        for found in list(self._steps.dependents(name, step)):
-            if not done:
-                self._lose(found[0], found[1], (name, step))
-            elif found in self._missing:
-                self._missing[found] -= 1
-                if not self._missing[found]:
-                    del self._missing[found]
-                    self._queues[found[0]].append(found[1])
+        Steps that run now count whole.
+        """
+        ranks = rank(list(self.tasks.values()), self._learned)
+        work = sum(
+            front.left * front.task["resources"]["cpus"] * self._seconds(name, self._learned)
+            for name, front in self._fronts.items()
+        )
+        return work, max([ranks[name] for name, front in self._fronts.items() if front.left] or [0])

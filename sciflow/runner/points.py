@@ -8,6 +8,7 @@ A step is a task at the values of the parameters it depends on (`uses`, which in
 Steps are numbered in the order in which the points first call for them.
 """
 
+import binascii
 import itertools
 import json
 import os
@@ -15,11 +16,13 @@ import struct
 from array import array
 
 from . import names
+from .link import Link
 
 OFFSET = struct.Struct("<Q")  # points.idx: the byte at which each line begins, 8 bytes each, little-endian
 SEED_BITS = 32  # what numpy's, R's and most other generators take
 KEPT = 4096  # turns of an axis up to which its lines are kept in memory
 NAME_DIGITS = 12
+KEY_BYTES = 32  # a SHA-256
 
 
 def restored(text, kinds):
@@ -84,18 +87,16 @@ class Shared(object):
 
     `count` steps; `first(step)` is the first point that calls for it. An axis of which the task uses nothing does not
     count; of another, its turns fall into classes of equal values of what is used, numbered as they first come.
+    `digits` holds, for each axis, the fastest first: (points a turn, turns, the class of each turn or None where it
+    does not count, steps a class, the first turn of each class).
     """
 
     def __init__(self, turns, classes):
-        """Take the turns of each axis, and for each axis the class of each turn (None: the axis does not count)."""
-        self._digits, self.points, self.count = [], 1, 1
-        for size, of_turn in zip(turns[::-1], classes[::-1]):
-            firsts = []
-            for turn, one in enumerate(of_turn or ()):
-                if one == len(firsts):
-                    firsts.append(turn)
+        """Take the turns of each axis, and for each axis (the class of each turn, the first turn of each class)."""
+        self.digits, self.points, self.count = [], 1, 1
+        for size, (of_turn, firsts) in zip(turns[::-1], classes[::-1]):
             # Combinations of first turns come in the order of their classes, since both grow together.
-            self._digits.append((self.points, size, of_turn, self.count, array("L", firsts)))
+            self.digits.append((self.points, size, of_turn, self.count, firsts))
             self.points, self.count = self.points * size, self.count * (len(firsts) if of_turn is not None else 1)
 
     def __len__(self):
@@ -106,21 +107,21 @@ class Shared(object):
             raise IndexError(point)
         return sum(
             of_turn[point // below % size] * weight
-            for below, size, of_turn, weight, _ in self._digits
+            for below, size, of_turn, weight, _ in self.digits
             if of_turn is not None
         )
 
     def __iter__(self):
         """Yield the step of each point: the inner axes' pattern again and again, moved by the outermost's."""
         pattern = array("L", [0])
-        for _, size, of_turn, weight, _ in self._digits[:-1]:
+        for _, size, of_turn, weight, _ in self.digits[:-1]:
             pattern = self._repeated(pattern, size, of_turn, weight)
-        for _, size, of_turn, weight, _ in self._digits[-1:]:
+        for _, size, of_turn, weight, _ in self.digits[-1:]:
             for turn in range(size):
                 moved = of_turn[turn] * weight if of_turn is not None else 0
                 for step in pattern:
                     yield step + moved
-        if not self._digits:
+        if not self.digits:
             yield 0
 
     @staticmethod
@@ -133,7 +134,7 @@ class Shared(object):
         """Return the first point that calls for a step."""
         return sum(
             firsts[step // weight % len(firsts)] * below
-            for below, _, of_turn, weight, firsts in self._digits
+            for below, _, of_turn, weight, firsts in self.digits
             if of_turn is not None
         )
 
@@ -141,30 +142,54 @@ class Shared(object):
 class Steps(object):
     """The steps of a plan: `of` says {task: how the points share its steps}.
 
-    `needs(task, step)` and `dependents(task, step)` are the edges between steps.
+    `needs(task, step)` and `dependents(task, step)` are the edges between steps; `link` all those between two tasks.
     """
 
     def __init__(self, plan, axes):
-        """Read each axis's lines once (`axes`: what `lines` yields)."""
+        """Read each axis's lines (`axes`: what `lines` yields), where the plan does not tell all by its numbers."""
         self.tasks = plan["tasks"]
-        turns, classes = [], {task["name"]: [] for task in self.tasks}
-        for axis, rows in zip(plan["axes"], axes):
-            mine = set(axis["columns"])
-            used = [(classes[task["name"]], [use for use in task["uses"] if use in mine]) for task in self.tasks]
-            for found, uses in used:
-                found.append(array("L") if uses else None)
-            counting = [(found[-1], uses, {}) for found, uses in used if uses]
-            count = 0
-            for values in rows:
-                count += 1
-                for of_turn, uses, seen in counting:
-                    of_turn.append(seen.setdefault(tuple([values[use] for use in uses]), len(seen)))
-            turns.append(count)
-        self.of = {task["name"]: Shared(turns, classes[task["name"]]) for task in self.tasks}
+        turns = [axis["turns"] for axis in plan["axes"]]
+        uses = {
+            task["name"]: [tuple(use for use in task["uses"] if use in axis["columns"]) for axis in plan["axes"]]
+            for task in self.tasks
+        }
+        shared = [{} for _ in turns]  # an axis: {what is used of it: (the class of each turn, the classes' firsts)}
+        for task in self.tasks:
+            used = [at for at, found in enumerate(uses[task["name"]]) if found]
+            most = 1
+            for at in used:
+                most *= turns[at]
+            alone = task.get("steps") == most  # then no two turns agree, and nothing need be read or held
+            for at in used:
+                if alone:
+                    shared[at][uses[task["name"]][at]] = range(turns[at]), range(turns[at])
+                else:
+                    shared[at].setdefault(uses[task["name"]][at], (array("L"), array("L")))
+        if any(isinstance(of_turn, array) for found in shared for of_turn, _ in found.values()):
+            for found, rows in zip(shared, axes):
+                self._read(found, rows)
+        self.of = {}
+        for task in self.tasks:
+            found = [of_uses.get(used, (None, ())) for of_uses, used in zip(shared, uses[task["name"]])]
+            self.of[task["name"]] = Shared(turns, found)
         self.points = 1
         for count in turns:
             self.points *= count
-        self._down = None
+        self._links = {}
+
+    @staticmethod
+    def _read(shared, rows):
+        counting = [
+            (of_turn, firsts, used, {})
+            for used, (of_turn, firsts) in sorted(shared.items())
+            if isinstance(of_turn, array)
+        ]
+        for turn, values in enumerate(rows):  # to its end, also where nothing counts: the next axis begins there
+            for of_turn, firsts, used, seen in counting:
+                one = seen.setdefault(tuple([values[use] for use in used]), len(seen))
+                if one == len(firsts):
+                    firsts.append(turn)
+                of_turn.append(one)
 
     def count(self, name):
         """Return how many steps a task has."""
@@ -190,6 +215,12 @@ class Steps(object):
                 found.update((task["name"], self.of[task["name"]][point]) for point in chosen)
         return sorted(found)
 
+    def link(self, need, name):
+        """Return the link from a task to one that needs it and does not gather it."""
+        if (need, name) not in self._links:
+            self._links[need, name] = Link(self.of[need], self.of[name])
+        return self._links[need, name]
+
     def needs(self, task, step):
         """Yield the (task, step) that a step waits for; a gather step waits for all steps of what it gathers."""
         for need in task["needs"]:
@@ -197,23 +228,15 @@ class Steps(object):
                 for other in range(self.count(need)):
                     yield need, other
             else:
-                yield need, self.of[need][self.first(task["name"], step)]
+                yield need, self.link(need, task["name"]).over(step)
 
     def dependents(self, name, step):
         """Yield the (task, step) that wait for a step."""
-        if self._down is None:
-            self._down = {}
-            for task in self.tasks:
-                for need in task["needs"]:
-                    if need != task["gather"]:
-                        for other in range(self.count(task["name"])):
-                            key = need, self.of[need][self.first(task["name"], other)]
-                            self._down.setdefault(key, []).append((task["name"], other))
-        for found in self._down.get((name, step), ()):
-            yield found
         for task in self.tasks:
-            if task["gather"] == name:
-                yield task["name"], 0
+            if name in task["needs"]:
+                gathers = task["gather"] == name
+                for found in (0,) if gathers else self.link(name, task["name"]).under(step):
+                    yield task["name"], found
 
 
 class Table(object):
@@ -253,42 +276,48 @@ class Table(object):
 
 
 class Keys(object):
-    """The key of each step: the digest of what decides its result (task, values, upstream, inputs, image, code)."""
+    """The key of each step: the digest of what decides its result (task, values, upstream, inputs, image, code).
+
+    Those that other keys are made of are kept, as bytes.
+    """
 
     def __init__(self, plan, steps, table):
         self._plan, self._steps, self._table = plan, steps, table
         self._tasks = {task["name"]: task for task in plan["tasks"]}
-        self._known = {}
+        needed = {need for task in plan["tasks"] for need in task["needs"]}
+        self._known = {name: bytearray(steps.count(name) * KEY_BYTES) for name in sorted(needed)}
 
     def of(self, name, step):
         """Return a step's key, in hex; those of all it needs, directly or not, are made first."""
-        if (name, step) in self._known:
-            return self._known[name, step]
-        waiting = [(name, step)]
+        found = self._kept(name, step)
+        waiting = [] if found else [(name, step)]
         while waiting:
-            missing = [
-                need
-                for need in self._steps.needs(self._tasks[waiting[-1][0]], waiting[-1][1])
-                if need not in self._known
-            ]
+            task, number = waiting[-1]
+            missing = [need for need in self._steps.needs(self._tasks[task], number) if not self._kept(*need)]
             if missing:
                 waiting.extend(missing)
             else:
-                made = waiting.pop()
-                if made not in self._known:
-                    self._known[made] = self._made(*made)
-        return self._known[name, step]
+                waiting.pop()
+                found = self._kept(task, number) or self._made(task, number)
+        return found
+
+    def _kept(self, name, step):
+        kept = self._known[name][step * KEY_BYTES : (step + 1) * KEY_BYTES] if name in self._known else b""
+        return binascii.hexlify(kept).decode("ascii") if any(kept) else ""
 
     def _made(self, name, step):
         task = self._tasks[name]
         values = self._table.values(self._steps.first(name, step))
-        return names.digest(
+        made = names.digest(
             {
                 "task": task["digest"],
                 "values": {use: values[use] for use in task["uses"]},
-                "upstream": [self._known[need] for need in self._steps.needs(task, step)],
+                "upstream": [self._kept(*need) for need in self._steps.needs(task, step)],
                 "code": self._plan["code"],
                 "image": self._plan["image"],
                 "inputs": {name: entry["sha256"] for name, entry in self._plan["inputs"].items()},
             }
         )
+        if name in self._known:
+            self._known[name][step * KEY_BYTES : (step + 1) * KEY_BYTES] = binascii.unhexlify(made)
+        return made
