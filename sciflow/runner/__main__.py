@@ -170,7 +170,7 @@ def lessened(task, short):
 
 def work(bundle, plan, room, chosen):
     """Run what remains, or one array element of it, here; return the exit code."""
-    names, records, points, box = room("names"), room("records"), room("points"), room("box")
+    names, points, box = room("names"), room("points"), room("box")
     facts, hours = room("facts"), room("hours")
     run = os.path.join(bundle, names.RUNS, chosen.run)
     noted = {}
@@ -183,9 +183,9 @@ def work(bundle, plan, room, chosen):
             say("outside hours, nothing done: it opens at %s; --now starts at once" % when)
             return names.EXIT_LATER
     steps = points.Steps(plan, points.lines(bundle, plan))
-    settled, _ = records.settle(run, records.read(run))
+    stands = room("standing").Standing(run, plan)
     if chosen.verb == "run" and chosen.failed:
-        settled = {key: record for key, record in settled.items() if record["state"] not in records.FINAL[1:]}
+        stands.forget_failures()
     capacity = {"cpus": chosen.jobs or facts.cpus(), "memory_mib": facts.memory_mib(), "gpus": facts.gpus()}
     wanted = None
     if chosen.verb == "element":
@@ -208,26 +208,28 @@ def work(bundle, plan, room, chosen):
         told = ["`%s` has %s %d (asked: %d)" % (name, what, there, wanted) for name, what, wanted, there in each(short)]
         say("less is here than was asked for, and it runs all the same: %s" % ", ".join(told))
         plan = dict(plan, tasks=[lessened(task, short.get(task["name"], {})) for task in plan["tasks"]])
-    worker = room("work").Worker(bundle, plan, run, steps, settled, capacity, say, noted)
+    worker = room("work").Worker(bundle, plan, run, steps, stands, capacity, say, noted)
 
     def stop(number, _):
         worker.stopping = worker.stopping or number
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, stop)
-    total = sum(1 for _ in steps.all())
-    done = sum(1 for record in settled.values() if record["state"] == names.DONE)
+    total = sum(task["steps"] for task in plan["tasks"])
+    done = stands.count(names.DONE)
     engine = box.choose(plan["boxes"], chosen.engine or os.environ.get("SCIFLOW_ENGINE"))
     if engine["isolation"] == "none":
         say("engine `%s`: nothing is isolated, and the image is not used" % engine["engine"])
     code = worker.run(engine, wanted, Progress(total, done))
     if code:
         return code
-    settled, _ = records.settle(run, records.read(run))
-    mine = list(steps.all()) if wanted is None else wanted
-    bad = [key for key in mine if key not in settled or settled[key]["state"] != names.DONE]
-    if bad and wanted is None:
-        say("incomplete: %d of %d steps are not done; `status` and the records say why" % (len(bad), len(mine)))
+    stands.refresh()
+    if wanted is not None:
+        bad = any(stands.state(*key) != names.DONE for key in wanted)
+    else:
+        bad = total - stands.count(names.DONE)
+        if bad:
+            say("incomplete: %d of %d steps are not done; `status` and the records say why" % (bad, total))
     return names.EXIT_INCOMPLETE if bad else names.EXIT_OK
 
 
@@ -262,9 +264,8 @@ def main(words=None):
         if code:
             return code
         if chosen.verb == "status":
-            run, records = os.path.join(bundle, names.RUNS, chosen.run), room("records")
-            settled, _ = records.settle(run, records.read(run))
-            print(json.dumps(records.counts(plan, settled), indent=1))
+            run = os.path.join(bundle, names.RUNS, chosen.run)
+            print(json.dumps(room("standing").Standing(run, plan).counts(), indent=1))
             return names.EXIT_OK
         if chosen.verb == "compare":
             return compare(bundle, plan, room, chosen)

@@ -47,6 +47,7 @@ class Batch(object):
     def __init__(self, run, plan, segment, standing, archive):
         self._run, self._segment, self._standing, self._archive = run, segment, standing, archive
         self._number = {task["name"]: number for number, task in enumerate(plan["tasks"])}
+        self._name = [task["name"] for task in plan["tasks"]]
         self._mine = standing.segment(segment.path)
         self._waiting, self.since = [], 0.0
 
@@ -68,12 +69,12 @@ class Batch(object):
         self._archive.sync()
         places = [self._segment.append(record) for record, _ in waiting]
         self._segment.commit()
-        folders, rows = set(), []
+        folders, rows, lost = set(), [], []
         for (record, staged), at in zip(waiting, places):
             key = record["task"], record["step"]
             if staged:
                 if not step.publish(self._run, key[0], key[1], staged):
-                    self._lost(record)
+                    lost.append(record)
                     continue
                 folders.add(os.path.dirname(records.step_folder(self._run, key[0], key[1])))
             rows.append((at, key[1], self._number[key[0]], record["state"]))
@@ -81,7 +82,9 @@ class Batch(object):
             records.sync_folder(folder)
         self._segment.enter(rows)
         for at, number, task, state in rows:
-            self._standing.note(task, number, state, self._mine, at)
+            self._standing.note(self._name[task], number, state, self._mine, at)
+        if lost:
+            self._lose(lost)
         return [record for record, _ in waiting]
 
     @staticmethod
@@ -90,13 +93,15 @@ class Batch(object):
             for folder in staged:
                 force(files(folder))
 
-    def _lost(self, record):
-        """Another worker was first: its result counts, and this one is compared with it when results are collected."""
-        reason = "another attempt was published first"
-        self._segment.append(dict(record, state=names.SUPERSEDED, reason=reason))
+    def _lose(self, lost):
+        """Other workers were first: their results count; these are compared with them when results are collected."""
+        for record in lost:
+            reason = "another attempt was published first"
+            self._segment.append(dict(record, state=names.SUPERSEDED, reason=reason))
         self._segment.commit()
         self._standing.refresh()
-        if self._standing.state(record["task"], record["step"]) != names.DONE:
-            # A name is given after its record is on the disk, so somebody has taken that away.
-            where = "outputs/%s/%06d" % (record["task"], record["step"])
-            raise records.TornError("%s stands, and its record is lost: remove that folder" % where)
+        for record in lost:
+            if self._standing.state(record["task"], record["step"]) != names.DONE:
+                # A name is given after its record is on the disk, so somebody has taken that away.
+                where = "outputs/%s/%06d" % (record["task"], record["step"])
+                raise records.TornError("%s stands, and its record is lost: remove that folder" % where)

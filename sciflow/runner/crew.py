@@ -21,7 +21,7 @@ class Crew(object):
         self._links = sorted({path.split("/")[0] for path in plan["code_files"]})  # what stands at the code's top
         self._loops, self._lanes, self._names, self._free, self._made = [], [], [], [], 0
         self._servers, self._unserved = set(), set()
-        self._main, self.paths = None, {}
+        self._main, self.paths, self.given = None, {}, None
 
     def enter(self, python):
         """Enter the box; return what it isolates. Raises BoxError, also where a Python task is wanted and cannot be."""
@@ -145,7 +145,7 @@ class Crew(object):
             self._servers.add(name)
             home = self.place()
             words = ["python3", "-B", self.paths["runner"] + "/serve.py", task["python"]]
-            settings = self._given.shared(task, home)
+            settings = self.given.shared(task, home)
             self._main.server(name, self._main.profile(settings), home.inside, home.inside + ".err", words)
         return name
 

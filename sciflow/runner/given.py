@@ -73,14 +73,15 @@ class Given(object):
             own["SCIFLOW_CHECKPOINT"] = attempt.checkpoint
         if task["python"]:
             place.tell("call.json", [json.dumps(self._call(attempt, seed), ensure_ascii=False)])
-            return self._settings(task, place), own, self.call(task)
-        return self._settings(task, place), own, step.command(task, self._filler(attempt, values, seed))
+            return self.shared(task, place), own, self.call(task)
+        return self.shared(task, place), own, step.command(task, self._filler(attempt, values, seed))
 
     def call(self, task):
         """Return the words that call a task's function."""
         return ["python3", "-B", self.paths["runner"] + "/call.py", task["python"]]
 
-    def _settings(self, task, place):
+    def shared(self, task, place):
+        """Return the environment of all steps of a task in a place: the same object each time."""
         key = task["name"], place.number
         if key not in self._shared:
             found = dict(envelope(task), SCIFLOW_CPUS=str(task["resources"]["cpus"]))

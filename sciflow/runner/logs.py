@@ -50,6 +50,7 @@ class Archive(object):
                 if size <= KEPT_BYTES:
                     return kept, None
                 stream.seek(0)
+                os.unlink(path)  # its room is wanted, and the next step makes it anew
                 return kept, self._archive(ends(stream, size, ARCHIVED_BYTES), size)
         except OSError:
             return "", None

@@ -1,10 +1,11 @@
 """The words that compiler, runner and reader must agree on: file names, exit codes, canonical JSON, digests."""
 
+import binascii
+import functools
 import hashlib
 import json
 import math
 import os
-import re
 
 FORMAT = 1
 
@@ -62,7 +63,6 @@ INTERRUPTED = "interrupted"
 SUPERSEDED = "superseded"
 
 _quoted = json.encoder.encode_basestring  # as json.dumps with ensure_ascii=False, without what that asks first
-_HIGH = re.compile("[\ud800-\U0010ffff]")
 
 ES6_MIN_POSITIONAL = -6  # ECMA-262 §6.1.6.1.20, Number::toString: below 1e-6 the exponent form begins,
 ES6_MAX_POSITIONAL = 21  # and from 1e21 on
@@ -102,17 +102,22 @@ def number(value):
     )
 
 
+@functools.lru_cache(256)
+def _layout(keys):
+    """Return an object's keys in their order, and its text with `%s` for each value. Records are many, and all alike."""
+    # §3.2.3: keys are sorted by their UTF-16 code units.
+    keys = sorted(keys, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
+    return keys, "{" + ",".join([_quoted(key).replace("%", "%%") + ":%s" for key in keys]) + "}"
+
+
 def canonical(value):
     """Write a JSON value in the one canonical form (RFC 8785), as text. Integers are written whole, of any size."""
     kind = type(value)
     if kind is str:
         return _quoted(value)
     if kind is dict:
-        # §3.2.3: keys are sorted by their UTF-16 code units, which is Python's order but for characters beyond U+D7FF.
-        keys = sorted(value)
-        if _HIGH.search("".join(keys)):
-            keys.sort(key=lambda key: key.encode("utf-16-be", "surrogatepass"))
-        return "{" + ",".join([_quoted(key) + ":" + canonical(value[key]) for key in keys]) + "}"
+        keys, text = _layout(tuple(value))
+        return text % tuple([canonical(value[key]) for key in keys])
     if kind is int:
         return str(value)
     if kind is float:
@@ -140,11 +145,16 @@ def digest(data):
 def digest_file(path):
     """Return (SHA-256 in hex, size in bytes) of a file, read in pieces of a mebibyte."""
     sha, size = hashlib.sha256(), 0
-    with open(path, "rb") as stream:
+    with open(path, "rb", 0) as stream:
         for piece in iter(lambda: stream.read(1 << 20), b""):
             sha.update(piece)
             size += len(piece)
     return sha.hexdigest(), size
+
+
+def token():
+    """Return a random name: of a worker, of an attempt."""
+    return binascii.hexlify(os.urandom(8)).decode("ascii")
 
 
 def cache():

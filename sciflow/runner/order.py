@@ -182,6 +182,16 @@ class Order(object):
                 return front.task["name"], step
         return None
 
+    def same(self, name):
+        """Start the next ready step of a task, if nothing that is ready comes before it; return its number, or None."""
+        front = self._fronts[name]
+        if not self._open or self._open[0] != front.place:
+            return None
+        step = front.take(front.task["resources"])
+        if not front.ready:
+            self._shut(front)
+        return step
+
     def _shut(self, front):
         at = bisect_left(self._open, front.place)
         if at < len(self._open) and self._open[at] == front.place:

@@ -63,10 +63,14 @@ class Place(object):
             os.close(file)
             step.clear(path)
         try:
-            if facts.st_size:
-                os.ftruncate(file, 0)
+            size = 0
             for text in texts:
-                records.write(file, text.encode("utf-8", "surrogatepass"))
+                data = text.encode("utf-8", "surrogatepass")
+                records.write(file, data)
+                size += len(data)
+            if size < facts.st_size:
+                # Not to nothing and before writing: ext4 takes that for a file to be written to the disk at once.
+                os.ftruncate(file, size)
         finally:
             os.close(file)
         return "%s.%s" % (self.inside, name)
@@ -94,14 +98,3 @@ class Place(object):
                 self._lay_out()
         except OSError:
             self._lay_out()
-        for path in self.logs.values():
-            self._small(path)
-
-    @staticmethod
-    def _small(path):
-        """Empty a long log at once, and not when the next step begins."""
-        try:
-            if os.lstat(path).st_size > 1 << 20:
-                os.unlink(path)
-        except OSError:
-            pass

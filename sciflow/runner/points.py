@@ -9,6 +9,7 @@ Steps are numbered in the order in which the points first call for them.
 """
 
 import binascii
+import hashlib
 import itertools
 import json
 import os
@@ -246,6 +247,7 @@ class Table(object):
         self._points = open(os.path.join(bundle, names.POINTS), "rb")
         self._index = open(os.path.join(bundle, names.POINTS_INDEX), "rb")
         self._kinds = kinds(plan)
+        self._last = None, {}
         self._axes, line = [], 0  # (turns, the first one's line, lines kept), the fastest first
         for axis in plan["axes"]:
             self._axes.insert(0, (axis["turns"], line, {}))
@@ -253,7 +255,9 @@ class Table(object):
 
     def values(self, point):
         """Return one point's values."""
-        found = {}
+        if point == self._last[0]:
+            return self._last[1]
+        found, asked = {}, point
         for turns, line, kept in self._axes:
             point, turn = divmod(point, turns)
             values = kept.get(turn)
@@ -262,6 +266,7 @@ class Table(object):
                 if turns <= KEPT:
                     kept[turn] = values
             found.update(values)
+        self._last = asked, found  # it is asked for its key, its settings and its command in turn
         return found
 
     def _line(self, number):
@@ -278,46 +283,50 @@ class Table(object):
 class Keys(object):
     """The key of each step: the digest of what decides its result (task, values, upstream, inputs, image, code).
 
-    Those that other keys are made of are kept, as bytes.
+    `standing` knows the records of what is done, and so the keys of what a step that runs needs; no key is kept here.
     """
 
-    def __init__(self, plan, steps, table):
-        self._plan, self._steps, self._table = plan, steps, table
+    def __init__(self, plan, steps, table, standing):
+        self._steps, self._table, self._standing = steps, table, standing
         self._tasks = {task["name"]: task for task in plan["tasks"]}
-        needed = {need for task in plan["tasks"] for need in task["needs"]}
-        self._known = {name: bytearray(steps.count(name) * KEY_BYTES) for name in sorted(needed)}
+        # The parts in the order of RFC 8785, since a key is the digest of their canonical form.
+        before = {
+            "code": plan["code"],
+            "image": plan["image"],
+            "inputs": {name: entry["sha256"] for name, entry in plan["inputs"].items()},
+        }
+        self._before = {
+            name: names.canonical(dict(before, task=task["digest"]))[:-1] + ',"upstream":['
+            for name, task in self._tasks.items()
+        }
 
     def of(self, name, step):
-        """Return a step's key, in hex; those of all it needs, directly or not, are made first."""
-        found = self._kept(name, step)
-        waiting = [] if found else [(name, step)]
-        while waiting:
-            task, number = waiting[-1]
-            missing = [need for need in self._steps.needs(self._tasks[task], number) if not self._kept(*need)]
+        """Return a step's key, in hex."""
+        waiting, known = [(name, step)], {}
+        while waiting:  # what is not done has no record: its key, and those of what it needs, are made first
+            one = waiting[-1]
+            if one in known:
+                waiting.pop()
+                continue
+            needs = list(self._steps.needs(self._tasks[one[0]], one[1]))
+            missing = []
+            for need in needs:
+                if need not in known and self._standing.state(*need) == names.DONE:
+                    known[need] = self._standing.record(*need)["key"]
+                elif need not in known:
+                    missing.append(need)
             if missing:
                 waiting.extend(missing)
             else:
-                waiting.pop()
-                found = self._kept(task, number) or self._made(task, number)
-        return found
+                known[waiting.pop()] = self._made(one, [known[need] for need in needs])
+        return known[name, step]
 
-    def _kept(self, name, step):
-        kept = self._known[name][step * KEY_BYTES : (step + 1) * KEY_BYTES] if name in self._known else b""
-        return binascii.hexlify(kept).decode("ascii") if any(kept) else ""
-
-    def _made(self, name, step):
-        task = self._tasks[name]
+    def _made(self, key, upstream):
+        name, step = key
         values = self._table.values(self._steps.first(name, step))
-        made = names.digest(
-            {
-                "task": task["digest"],
-                "values": {use: values[use] for use in task["uses"]},
-                "upstream": [self._kept(*need) for need in self._steps.needs(task, step)],
-                "code": self._plan["code"],
-                "image": self._plan["image"],
-                "inputs": {name: entry["sha256"] for name, entry in self._plan["inputs"].items()},
-            }
+        text = '%s%s],"values":%s}' % (
+            self._before[name],
+            ",".join(['"%s"' % one for one in upstream]),
+            names.canonical({use: values[use] for use in self._tasks[name]["uses"]}),
         )
-        if name in self._known:
-            self._known[name][step * KEY_BYTES : (step + 1) * KEY_BYTES] = binascii.unhexlify(made)
-        return made
+        return hashlib.sha256(text.encode("utf-8")).hexdigest()

@@ -12,8 +12,9 @@ import re
 import subprocess
 import time
 
-from . import facts, hours, names, points, records, step, work
+from . import facts, hours, names, points, records, step
 from .order import Order
+from .standing import Standing
 
 ELEMENT_S = 1800  # how much declared or learned work an array element is given
 OVERHEAD_S = 120  # for entering the box, and for Slurm's slack about limits
@@ -76,15 +77,6 @@ def live(jobs):
     return [job for job in jobs if str(job) in there]
 
 
-def learned(settled):
-    """Return {task: the longest wall time of its successes, in seconds}: what the next elements are sized by."""
-    longest = {}
-    for (name, _), record in settled.items():
-        if record["state"] == names.DONE:
-            longest[name] = max(longest.get(name, 0.0), record["wall_s"])
-    return longest
-
-
 def minutes(seconds):
     """Round up: Slurm counts whole minutes (sbatch(1), --time)."""
     return -int(-seconds // 60)
@@ -98,7 +90,7 @@ def packed(task, known):
 def plan_round(plan, remaining, known, limits):
     """Return a round's arrays, in the order of the tasks: [{"task", "elements": [[step, …], …], "options", "after"}].
 
-    `remaining` is {task: [steps]}, `known` what `learned` says, `limits` what `site` says. `after` lists the places in
+    `remaining` is {task: [steps]}, `known` {task: seconds a step takes} as was learned, `limits` what `site` says. `after` lists the places in
     the result of the arrays that should have ended before. An array has at most `limits["array"]` elements.
     """
     arrays, of_task = [], {}
@@ -169,7 +161,7 @@ def _claim(run, number, state):
 
     The folder is made aside with its file in it, then renamed: rename(2) fails where a folder that is not empty stands.
     """
-    aside = os.path.join(run, names.ROUNDS, ".%s" % work.token())
+    aside = os.path.join(run, names.ROUNDS, ".%s" % names.token())
     folder = os.path.join(run, names.ROUNDS, "%04d" % number)
     os.makedirs(aside)
     _keep(aside, state)
@@ -209,7 +201,7 @@ def common(plan):
 
 def submit(state, folder, name, options, text):
     """Submit one job and write its id down; a submission whose answer was lost is looked up by its comment."""
-    mark = "sciflow:" + work.token()
+    mark = "sciflow:" + names.token()
     state["jobs"].append({"name": name, "mark": mark, "id": None})
     _keep(folder, state)
     words = ["sbatch", "--parsable", "--job-name=" + name, "--comment=" + mark, "--kill-on-invalid-dep=yes"] + options
@@ -238,15 +230,16 @@ def launch(bundle, plan, run_name, say):
         say("round %d is going on (%s): nothing to do" % (past[-1][0], ", ".join(busy)))
         return names.EXIT_OK
     steps = points.Steps(plan, points.lines(bundle, plan))
-    settled, _ = records.settle(run, records.read(run))
-    order = Order(plan, steps, settled)
-    final = sum(1 for record in settled.values() if record["state"] in records.FINAL)
+    stands = Standing(run, plan)
+    order = Order(plan, steps, stands)
+    final = sum(stands.count(state) for state in records.FINAL)
     remaining = {}
     for name, number in sorted(order.wanted()):
         remaining.setdefault(name, []).append(number)
     if not remaining and not order.lost:
-        bad = sum(1 for record in settled.values() if record["state"] != names.DONE)
-        say("finished: %d steps done, %d not" % (len(settled) - bad, bad))
+        done = stands.count(names.DONE)
+        bad = sum(task["steps"] for task in plan["tasks"]) - done
+        say("finished: %d steps done, %d not" % (done, bad))
         return names.EXIT_INCOMPLETE if bad else names.EXIT_OK
     if len(past) >= STALLED_ROUNDS and all(state["final"] == final for _, state in past[-STALLED_ROUNDS:]):
         say(
@@ -256,14 +249,14 @@ def launch(bundle, plan, run_name, say):
         return names.EXIT_INCOMPLETE
     for name, number, _ in order.lost:  # a worker puts it on record that they are skipped
         remaining.setdefault(name, []).append(number)
-    return _submit_all(bundle, plan, run_name, run, remaining, settled, past, final, say)
+    return _submit_all(bundle, plan, run_name, run, remaining, stands, past, final, say)
 
 
-def _submit_all(bundle, plan, run_name, run, remaining, settled, past, final, say):
+def _submit_all(bundle, plan, run_name, run, remaining, stands, past, final, say):
     number, now = past[-1][0] + 1 if past else 1, time.time()
     start, _ = hours.window(plan["schedule"], int(now), int(past[0][1]["time"]) if past else None)
     begin = ["--begin=" + time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(start))] if start > now + 60 else []
-    arrays = plan_round(plan, remaining, learned(settled), site())
+    arrays = plan_round(plan, remaining, stands.learned(), site())
     state = {"time": now, "begin": start, "final": final, "arrays": arrays, "jobs": [], "ready": False}
     state.update(job=int(os.environ.get("SLURM_JOB_ID", "0")), owner=facts.owner())
     folder = _claim(run, number, state)

@@ -13,6 +13,10 @@ DONE, SUPERSEDED = records.STATES.index(names.DONE), records.STATES.index(names.
 FAILURES = tuple(records.STATES.index(state) for state in records.FINAL[1:])
 SAMPLE = 64  # of how many successes of a task the time is looked at
 OPEN = 16  # segments kept open
+GIVEN_UP = 2
+CODES = bytearray(256)  # what `codes` makes of each state
+for state, code in ((names.DONE, 1), (names.SKIPPED, 3), *((failed, GIVEN_UP) for failed in records.FINAL[1:])):
+    CODES[records.STATES.index(state)] = code
 
 
 class Standing(object):
@@ -27,15 +31,13 @@ class Standing(object):
         self._segments = [array("I", bytes(4 * size)) for size in sizes]
         self._offsets = [array("Q", bytes(8 * size)) for size in sizes]
         self._tried, self._paths, self._open = {}, [], {}
-        folder = os.path.join(run, names.SEGMENTS)
-        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
-            if name.endswith(records.SUFFIX):
-                self._read(os.path.join(folder, name))
+        self.refresh()
 
     def segment(self, path):
-        """Take note of a segment that is being written; return its number."""
-        self._paths.append(path)
-        return len(self._paths) - 1
+        """Return the number of a segment."""
+        if path not in self._paths:
+            self._paths.append(path)
+        return self._paths.index(path)
 
     def _read(self, path):
         segment, last = self.segment(path), 0
@@ -80,6 +82,16 @@ class Standing(object):
             raise records.TornError("a record tells of %s/%s, and there is no such step" % (record["task"], step))
         if record["state"] != names.DONE or records.published(self.run, record):
             self._fold(task, step, records.STATES.index(record["state"]), segment, at)
+
+    def refresh(self):
+        """Read again what is on record: others have written meanwhile."""
+        self._tried = {}
+        for states in self._states:
+            states[:] = bytes(len(states))
+        folder = os.path.join(self.run, names.SEGMENTS)
+        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+            if name.endswith(records.SUFFIX):
+                self._read(os.path.join(folder, name))
 
     def note(self, task, step, state, segment, at):
         """Take note of a record that is on the disk; of a success, once it is published."""
@@ -145,6 +157,15 @@ class Standing(object):
         """Say whether a step that has failed is to be tried once more."""
         retry, tried = retries(self._tasks[self._number[task]]), self.tried(task, step)
         return self.state(task, step) in retry["on"] and sum(tried.get(state, 0) for state in retry["on"]) <= retry["times"]
+
+    def codes(self, task):
+        """Return a byte a step: 0 open, 1 ended well, 2 given up, 3 skipped; as `order.codes` wants it."""
+        number = self._number[task]
+        found = bytearray(self._states[number].translate(CODES))
+        for (of, step), _ in self._tried.items():
+            if of == number and found[step] == GIVEN_UP and self.again(task, step):
+                found[step] = 0
+        return bytes(found)
 
     def forget_failures(self):
         """Take the steps that have failed, and those that were given up for them, for steps that were never tried."""

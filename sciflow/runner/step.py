@@ -116,7 +116,8 @@ def stage(task, folder, staged, attempt):
         target = inner + "/" + path.rstrip("/")
         source = _folder(folder, path) if path.endswith("/") else _regular(folder, path)
         if not found:
-            os.makedirs(inner)
+            os.mkdir(staged)
+            os.mkdir(inner)
         if "/" in path.rstrip("/"):
             os.makedirs(os.path.dirname(target), exist_ok=True)
         os.rename(source, target)

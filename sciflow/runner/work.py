@@ -11,7 +11,7 @@ import os
 import signal
 import time
 
-from . import box, checkpoints, commit, crew, facts, given, logs, names, place, points, records, standing, step
+from . import box, checkpoints, commit, crew, facts, given, logs, names, points, records, standing, step
 from .attempt import Attempt
 from .grants import Grants
 from .order import Order
@@ -90,7 +90,9 @@ class Worker(object):
             segment = records.Segment(self.run_folder, self.name)
             self.batch = commit.Batch(self.run_folder, self.plan, segment, self.standing, archive)
             self.archive = archive
-            self.given = given.Given(self.plan, self.steps, self.table, self.standing, self.crew.paths)
+            self.given = self.crew.given = given.Given(
+                self.plan, self.steps, self.table, self.standing, self.crew.paths
+            )
             segment.append(
                 dict(
                     self.noted,
