@@ -168,10 +168,12 @@ class Loop(object):
 
     def _enter(self, words):
         words = filled(words, self._places)
+        # Outside a container /tmp is everybody's, and the work folder may stand in it.
+        scratch = self.paths["work"] + "/" + SCRATCH if self._box["isolation"] != "none" else ""
         if self._box["paths"]:
-            words += ["/bin/sh", self.paths["runner"] + "/enter.sh", self.paths["runner"], self.paths["work"] + "/" + SCRATCH]
-        else:  # on the host this very interpreter serves, whatever PATH holds; and its /tmp is everybody's
-            words += [sys.executable, "-I", "-S", "-B", self.paths["runner"] + "/loop.py", ""]
+            words += ["/bin/sh", self.paths["runner"] + "/enter.sh", self.paths["runner"], scratch]
+        else:  # on the host this very interpreter serves, whatever PATH holds
+            words += [sys.executable, "-I", "-S", "-B", self.paths["runner"] + "/loop.py", scratch]
         with open(self._log, "wb") as log:
             # A session of its own: Ctrl-C at the terminal reaches the runner alone, which then ends things in order.
             self._process = subprocess.Popen(

@@ -183,7 +183,7 @@ def told_of(kind, error, trace):
     traceback.print_exception(kind, error, inner)
 
 
-OURS = (read.__code__.co_filename, importlib.__file__, "<frozen importlib")
+OURS = (os.path.dirname(read.__code__.co_filename) + os.sep, importlib.__file__, "<frozen importlib")
 
 
 def main(name, home=""):

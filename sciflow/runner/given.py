@@ -112,7 +112,7 @@ class Given(object):
             if kind == "input":
                 return self._input(name)
             if kind == "output":
-                return attempt.place.inside + "/" + task["outputs"][name]
+                return attempt.place.inside + "/" + task["outputs"][name].rstrip("/")
             if kind == "upstream":
                 owner, output = name
                 need = next(found for found in self.steps.needs(task, number) if found[0] == owner)
@@ -157,7 +157,7 @@ class Given(object):
         record = record or self.standing.record(*key)
         folder = records.attempt_folder("", key[0], key[1], record["attempt"]).split("/", 1)[1]
         return {
-            name: "%s/%s/%s" % (self.paths["outputs"], folder, found["path"])
+            name: "%s/%s/%s" % (self.paths["outputs"], folder, found["path"].rstrip("/"))
             for name, found in record["outputs"].items()
         }
 

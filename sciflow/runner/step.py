@@ -136,6 +136,8 @@ def hashed(target, path):
         os.chmod(os.path.join(target, name), 0o644)
         files[name], size = names.digest_file(os.path.join(target, name))
         total += size
+    if not files:
+        raise StepError("the folder `%s` was left empty" % path)
     return {"path": path, "sha256": names.digest(files), "size": total, "files": len(files)}
 
 

@@ -58,7 +58,7 @@ def keys(tmp_path, *sections, head=HEAD, pinned=None):
     made = sweep.points(workflow)
     steps = numbered(plan, made)
     rows = [dict(zip([column.name for column in made.columns], row, strict=True)) for row in made]
-    found = points.Keys(plan, steps, Values(rows))
+    found = points.Keys(plan, steps, Values(rows), SimpleNamespace(state=lambda *_: None))
     return {
         (name, tuple(rows[steps.first(name, step)][use] for use in task(plan, name)["uses"])): found.of(name, step)
         for name, step in steps.all()

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sciflow.runner import points
+from sciflow.runner import points, standing
 from tests.runner.conftest import task
 
 ROWS = [{"x": x, "y": y} for x, y in itertools.product((1, 2), (0.5, 1.0, 2.0))]
@@ -116,7 +116,7 @@ def keys_of(study, tasks=TASKS, rows=ROWS, **more):
     found = study(tasks, rows, **more)
     table = points.Table(str(found.path), found.plan)
     steps = points.Steps(found.plan, points.lines(str(found.path), found.plan))
-    keys = points.Keys(found.plan, steps, table)
+    keys = points.Keys(found.plan, steps, table, standing.Standing(str(found.run_folder), found.plan))
     try:
         return {key: keys.of(*key) for key in steps.all()}
     finally:
@@ -157,6 +157,9 @@ def test_a_seed_is_what_generators_take():
     assert all(0 <= points.seed({"a": value}) < 2**32 for value in range(100))
 
 
+NOTHING = SimpleNamespace(state=lambda *_: None)  # is on record of any step
+
+
 def test_a_chain_longer_than_the_interpreters_stack_has_keys_and_steps():
     length = 3000
     tasks = [
@@ -167,5 +170,5 @@ def test_a_chain_longer_than_the_interpreters_stack_has_keys_and_steps():
     steps = points.Steps(plan, [])
 
     table = SimpleNamespace(values=lambda _: {})
-    assert len(points.Keys(plan, steps, table).of(f"t{length - 1}", 0)) == 64
+    assert len(points.Keys(plan, steps, table, NOTHING).of(f"t{length - 1}", 0)) == 64
     assert len(steps.of_points([0])) == length

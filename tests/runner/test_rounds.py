@@ -101,15 +101,6 @@ def test_slurm_counts_whole_minutes(seconds, wanted):
     assert rounds.minutes(seconds) == wanted
 
 
-def test_the_longest_success_is_learned():
-    settled = {
-        ("a", 0): {"state": "done", "wall_s": 2.0},
-        ("a", 1): {"state": "done", "wall_s": 3.0},
-        ("a", 2): {"state": "failed", "wall_s": 9.0},
-    }
-    assert rounds.learned(settled) == {"a": 3.0}
-
-
 def test_a_job_s_own_options_overrule_the_workflow_s(monkeypatch):
     monkeypatch.setenv("SLURM_JOB_PARTITION", "short")
     monkeypatch.delenv("SLURM_JOB_ACCOUNT", raising=False)

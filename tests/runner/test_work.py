@@ -341,7 +341,15 @@ def test_no_more_runs_at_once_than_there_are_cores(study, tmp_path):
 
 def test_a_worker_says_that_nothing_was_isolated(study):
     (worker,) = [record for record in one(study, "true", code=0).records() if "facts" in record]
-    assert worker["box"] == {"engine": "host", "isolation": "none", "network": "host", "image": None}
+    assert worker["box"] == {
+        "engine": "host",
+        "isolation": "none",
+        "network": "host",
+        "image": None,
+        "loop": "python",
+        "orphans": "ended",
+        "tmp": "shared",
+    }
 
 
 def test_two_engines_are_tried_in_the_plan_s_order(study, tmp_path):
