@@ -17,6 +17,7 @@ import sys
 
 from . import names
 
+PLACES = ("code", "inputs", "work", "outputs", "checkpoints", "runner")  # what of the host a box shows
 TAIL_BYTES = 4000  # how much of an engine's own words an error repeats
 
 End = collections.namedtuple("End", "token code signal user_s system_s peak_mib reason")
@@ -149,7 +150,7 @@ class Loop(object):
         """Enter. `places` are the host's paths for the box's words; `log` is a file for what the engine says."""
         self.isolation = {"engine": box["engine"], "isolation": box["isolation"], "network": "none"}
         self._box, self._places, self._log = box, places, log
-        self.paths = box["paths"] or {name: places[name] for name in ("code", "inputs", "work", "outputs", "runner")}
+        self.paths = box["paths"] or {name: places[name] for name in PLACES}
         enters = [box["enter"]]
         if box.get("enter_shared_network"):
             enters.append(box["enter_shared_network"])

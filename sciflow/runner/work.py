@@ -93,14 +93,13 @@ class Worker(object):
             )
             places.update(uid=os.getuid(), gid=os.getgid(), name="sciflow-" + self.name, cache=names.cache())
             places.update(path=os.environ.get("PATH", os.defpath))
-            for name in ("inputs", "outputs"):  # a box mounts all of them, also those that a bundle has no use for
-                if not os.path.isdir(places[name]):
-                    places[name] = (
-                        os.path.join(self.run_folder, names.OUTPUTS)
-                        if name == "outputs"
-                        else os.path.join(self.work, name)
-                    )
-                    os.makedirs(places[name], exist_ok=True)
+            # A box mounts all of them, also those that a bundle has no use for.
+            if not os.path.isdir(places["inputs"]):
+                places["inputs"] = os.path.join(self.work, names.INPUTS)
+            kept = self.run_folder if any(task["checkpoint"] for task in self.plan["tasks"]) else self.work
+            places["checkpoints"] = os.path.join(kept, names.CHECKPOINTS)
+            for name in ("inputs", "outputs", "checkpoints"):
+                os.makedirs(places[name], exist_ok=True)
             return self._serve(order, chosen, places, progress)
         finally:
             self.table.close()
