@@ -45,6 +45,7 @@ derive = {{ double = "x * 2" }}
 [tasks.prepare]
 run = ["cp", "{{inputs.base}}", "{{outputs.base}}"]
 outputs = {{ base = "out/base.txt" }}
+checkpoint = {{ path = "ckpt", before = "10s" }}
 
 [tasks.square]
 run = ["{sys.executable}", "square.py", "{{x}}", "{{double}}-{{point}}-{{seed}}", "{{prepare.base}}"]
@@ -52,6 +53,8 @@ needs = ["prepare"]
 metrics = "m.json"
 environment = {{ MODE = "fast" }}
 resources = {{ cpus = 1, memory = "64 MiB", time = "1m" }}
+retry = {{ times = 2, grow_memory = 1.5 }}
+blas = "generic"
 
 [tasks.fail]
 shell = "test {{x}} = 1.0"
@@ -69,6 +72,10 @@ parameters = ["x"]
 gather = "square"
 shell = "wc -l < {{square.records}} > n.txt"
 outputs = {{ n = "n.txt" }}
+envelope = "off"
+
+[run]
+max_failures = 100
 
 [results.metrics]
 y = {{ goal = "maximize", unit = "1", require = "> 0.5", tolerance = 1e-9 }}
@@ -286,6 +293,12 @@ def test_a_plain_path_in_a_manifest_is_accepted(ran, path):
         (("tasks", 0, "words"), []),
         (("tasks", 0, "python"), "not a function"),
         (("tasks", 0, "resources", "cpus"), 0),
+        (("tasks", 0, "retry", "on"), ["node"]),
+        (("tasks", 0, "retry", "grow_time"), 0.5),
+        (("tasks", 0, "checkpoint"), {"path": "ckpt", "signal": 9, "before_s": 60}),
+        (("tasks", 0, "isolate"), "container"),
+        (("tasks", 0, "blas"), "Haswell"),
+        (("run", "max_failures"), -1),
         (("schedule", "opens"), 1440),
         (("boxes", 0, "isolation"), "some"),
         (("boxes", 0, "enter"), None),

@@ -37,12 +37,21 @@ class ExperimentalWorkflow:
     workflow file is, with all faults at once (WorkflowError), at their places in what `to_toml` returns.
     """
 
-    def __init__(self, name: str, *, title: str = "") -> None:
-        """Name the experiment; bundles and pages bear the name."""
+    def __init__(
+        self, name: str, *, title: str = "", max_failures: int | None = None, keep_going: bool | None = None
+    ) -> None:
+        """Name the experiment; bundles and pages bear the name.
+
+        After `max_failures` steps that failed for good a run starts nothing new; `keep_going=False` says after one.
+        """
         self.name = spoken.name(name, "an experiment")
         self._title = title
         self._sections: dict[str, Any] = {key: {} for key in ("image", "inputs", "parameters", "sweep", "schedule")}
         self._sections |= {"tasks": {}, "metrics": {}, "charts": [], "sweeps": {}}
+        run = {"max_failures": max_failures, "keep_going": keep_going}
+        self._sections["run"] = {
+            key: spoken.plain(value, f"`{key}`") for key, value in run.items() if value is not None
+        }
         self._functions: dict[str, portable.Function | str] = {}
         self._given: dict[str, portable.Signature] = {}
         self._files: dict[str, Path] = {}
@@ -69,12 +78,20 @@ class ExperimentalWorkflow:
         metrics: str = "",
         parameters: Sequence[str] | None = None,
         environment: Mapping[str, str] | None = None,
+        retry: Mapping[str, Any] | None = None,
+        checkpoint: Mapping[str, Any] | None = None,
+        isolate: str = "",
+        envelope: str = "",
+        blas: str = "",
     ) -> None:
         """Add a task: a function, `"module:function"`, or a `command` (a list of words, or a text for the shell).
 
         A function gets by the names of its arguments: parameters, the results of the tasks it depends on, `inputs`,
         `outputs`, `seed`, `point`. `depends_on` may name tasks that come later. `parameters` says what it depends on,
         where that is not what it names.
+
+        `retry`, `checkpoint`, `isolate`, `envelope` and `blas` say how its steps are tried, in the words of the file:
+        `retry={"times": 2, "grow_memory": 2.0}`, `checkpoint={"path": "ckpt"}`, `isolate="step"`, `envelope="off"`.
         """
         spoken.name(name, "a task")
         if name in self._sections["tasks"]:
@@ -97,6 +114,7 @@ class ExperimentalWorkflow:
             raise UsageError(f"task `{name}`: `depends_on` is a text", hint=f'write a list: `["{depends_on}"]`')
         more: dict[str, Any] = {"needs": list(depends_on), "gather": gather, "metrics": metrics}
         more |= {"outputs": dict(outputs or {}), "environment": dict(environment or {})}
+        more |= {"retry": retry, "checkpoint": checkpoint, "isolate": isolate, "envelope": envelope, "blas": blas}
         table |= {key: spoken.plain(value, f"task `{name}`, `{key}`") for key, value in more.items() if value}
         if parameters is not None:
             table["parameters"] = list(parameters)

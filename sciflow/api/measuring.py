@@ -96,7 +96,7 @@ def _measured(workflow: Workflow, sweep: Sweep, pinned: Lock, image_bytes: int |
         files=files,
         input_bytes=sum(found.size for entry in pinned.inputs for found in entry.files),
         image_bytes=image_bytes,
-        warnings=tuple(_warnings(plan["points"], axes, doubles, hours["cpus"], files)),
+        warnings=(*_warnings(plan["points"], axes, doubles, hours["cpus"], files), *_growing(tasks)),
     )
 
 
@@ -111,6 +111,19 @@ def _warnings(points: int, axes: Sequence[int], doubles: int, cpu_hours: float, 
         yield f"its declared limits come to {cpu_hours / HOURS_A_YEAR:,.1f} years of one core"
     if files > MANY_FILES:
         yield f"its steps leave {files:,} files: does your quota allow as many?"
+
+
+def _growing(tasks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Say what a step may come to use when it is tried again with more."""
+    for task in tasks:
+        retry = task["retry"]
+        grown = [
+            f"{task['resources'][key] * retry[growth] ** retry['times']:,.10g} {unit}"
+            for key, growth, unit in (("memory_mib", "grow_memory", "MiB"), ("time_s", "grow_time", "s"))
+            if retry[growth] > 1 and retry["times"]
+        ]
+        if grown:
+            yield f"a step of `{task['name']}` may come to use {' or '.join(grown)} when it is tried again"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FORMATS = {"dir": "", "tar.gz": ".tar.gz"}
 BUNDLE, AGAIN, SUMS = "bundle", "again", "SHA256SUMS"
 RESULTS = ("results.parquet", "results.csv", "steps.parquet", "report.html", "report")
-LEFT_OUT = (*RESULTS, names.WORK)
+LEFT_OUT = (*RESULTS, names.WORK, names.CHECKPOINTS)
 
 BLOCKS = (
     ("Look whether the copy is whole", f"sha256sum --quiet --check {SUMS}"),

@@ -49,9 +49,17 @@ def _tasks(plan: Mapping[str, Any]) -> str:
         depends = ", ".join(f"`{name}`" for name in task["uses"]) or (
             f"all of `{task['gather']}`" if task["gather"] else "nothing: it runs once"
         )
-        each = f"{wants['cpus']} cpu, {wants['memory_mib']} MiB{gpus}, {wants['time_s']} s"
+        each = f"{wants['cpus']} cpu, {wants['memory_mib']} MiB{gpus}, {wants['time_s']} s{_again(task)}"
         rows.append(f"| `{task['name']}` | {task['steps']} | {depends} | {each} |")
     return "\n".join(rows)
+
+
+def _again(task: Mapping[str, Any]) -> str:
+    """Say how often a step is tried again, and whether it goes on where it was, if either."""
+    retry, checkpoint = task["retry"], task["checkpoint"]
+    times = f"; tried again {retry['times']} times at most" if retry["times"] and retry["on"] else ""
+    after = f" (after: {', '.join(retry['on'])})" if times else ""
+    return times + after + (f"; goes on from `{checkpoint['path']}` when it was stopped" if checkpoint else "")
 
 
 def page(plan: Mapping[str, Any]) -> str:

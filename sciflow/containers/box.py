@@ -10,10 +10,11 @@ The runner knows no engine by name. All it gets is the box that `box()` writes: 
 - `enter`: words that enter the image; the program to run inside follows. `enter_shared_network`: the same where
   network namespaces are refused, or null. `stop`: words that end a box that outlived its client, or null.
 - `gpus`: words that let the host's GPUs in, in the place of the word `{gpus}` of `enter`; none where none are wanted.
-- `paths`: where code, inputs, work, outputs and runner are seen inside, or null: where they are on the host.
+- `paths`: where code, inputs, work, outputs, checkpoints and runner are seen inside, or null: where they are on the
+  host.
 
-In words, `{image} {code} {inputs} {work} {outputs} {runner} {uid} {gid} {name} {path} {archive}` are filled
-in by the runner. A list stands for one word whose items are quoted as CSV: what `--mount` of both engines reads,
+In words, `{image} {code} {inputs} {work} {outputs} {checkpoints} {runner} {uid} {gid} {name} {path} {archive}` are
+filled in by the runner. A list stands for one word whose items are quoted as CSV: what `--mount` of both engines reads,
 so that a path may hold a comma, a quote or a space.
 """
 
@@ -32,8 +33,10 @@ if TYPE_CHECKING:
 Words: TypeAlias = list[str | list[str]]
 Box: TypeAlias = dict[str, Any]
 
-PATHS: Mapping[str, str] = {name: f"/sciflow/{name}" for name in ("code", "inputs", "work", "outputs", "runner")}
-WRITABLE = "work"
+PATHS: Mapping[str, str] = {
+    name: f"/sciflow/{name}" for name in ("code", "inputs", "work", "outputs", "checkpoints", "runner")
+}
+WRITABLE = ("work", "checkpoints")
 
 PROBE_TIMEOUT_S = 30
 
@@ -66,11 +69,11 @@ class Engine(Protocol):
 
 
 def mounts(read_only: str) -> Words:
-    """Write the `--mount` words of all five folders; `read_only` is the engine's word for it."""
+    """Write the `--mount` words of all six folders; `read_only` is the engine's word for it."""
     words: Words = []
     for name, inside in PATHS.items():
         bind = ["type=bind", f"src={{{name}}}", f"dst={inside}"]
-        words += ["--mount", bind if name == WRITABLE else [*bind, read_only]]
+        words += ["--mount", bind if name in WRITABLE else [*bind, read_only]]
     return words
 
 

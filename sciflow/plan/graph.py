@@ -49,11 +49,37 @@ def ordered(workflow: Workflow) -> list[Task]:
     return [by_name[name] for name in order({task.name: task.needs for task in workflow.tasks})[0]]
 
 
+SIGNALS = {"HUP": 1, "INT": 2, "USR1": 10, "USR2": 12, "TERM": 15}
+"""Linux, signal(7): where a plan is made, they may have other numbers than where it runs."""
+
+
+def _attempts(task: Task) -> dict[str, Any]:
+    """Return how a task's steps are tried: what of it no result depends on, and what some do."""
+    retry, checkpoint = task.retry, task.checkpoint
+    return {
+        "retry": {
+            "times": retry.times,
+            "on": list(retry.on),
+            "grow_memory": retry.grow_memory,
+            "grow_time": retry.grow_time,
+        },
+        "checkpoint": checkpoint
+        and {"path": checkpoint.path, "signal": SIGNALS[checkpoint.signal], "before_s": checkpoint.before_s},
+        "isolate": task.isolate,
+        "envelope": task.envelope,
+        "blas": task.blas,
+    }
+
+
 def _digest(entry: Mapping[str, Any]) -> str:
     """Digest what of a task decides its results: how long or how much memory it may take does not."""
     deciding = {key: entry[key] for key in ("shell", "words", "gather", "needs", "outputs", "metrics", "environment")}
     if entry["python"]:  # a command's key is what it was before there were functions
         deciding["python"] = entry["python"]
+    if not entry["envelope"]:  # likewise, a task's that says neither of these
+        deciding["envelope"] = False
+    if entry["blas"]:
+        deciding["blas"] = entry["blas"]
     return str(names.digest({**deciding, "cpus": entry["resources"]["cpus"], "gpus": entry["resources"]["gpus"]}))
 
 
@@ -101,6 +127,7 @@ def plan(workflow: Workflow, chosen: Sweep, lock: Lock, boxes: Iterable[Mapping[
                 "gpus": task.resources.gpus,
                 "time_s": task.resources.time_s,
             },
+            **_attempts(task),
         }
         tasks.append({**entry, "digest": _digest(entry)})
     document: dict[str, Any] = {
@@ -120,6 +147,7 @@ def plan(workflow: Workflow, chosen: Sweep, lock: Lock, boxes: Iterable[Mapping[
         ],
         "axes": [{"columns": list(axis.names), "turns": axis.turns} for axis in points.axes],
         "tasks": tasks,
+        "run": {"max_failures": workflow.run.max_failures},
         "code": lock.code_digest,
         "code_files": {file.path: file.sha256 for file in lock.code},
         "inputs": {

@@ -16,6 +16,7 @@ import sys
 
 from . import lane, names
 
+PLACES = ("code", "inputs", "work", "outputs", "checkpoints", "runner")  # what of the host a box shows
 TAIL_BYTES = 4000  # how much of an engine's own words an error repeats
 
 CLOSING_S = 10

@@ -9,7 +9,19 @@ import tomli_w
 
 from sciflow.runner import names
 from sciflow.workflow import template
-from sciflow.workflow.spec import Block, Image, Input, Parameter, Resources, Sweep, Task, Value, Workflow
+from sciflow.workflow.spec import (
+    Block,
+    Checkpoint,
+    Image,
+    Input,
+    Parameter,
+    Resources,
+    Retry,
+    Sweep,
+    Task,
+    Value,
+    Workflow,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +43,7 @@ def write(workflow: Workflow) -> str:
         "parameters": _parameters(workflow.parameters),
         **_sweeps(workflow),
         "tasks": {task.name: _task(task) for task in workflow.tasks},
+        "run": _set(max_failures=workflow.run.max_failures),
         "results": _set(
             metrics={
                 one.name: _set(goal=one.goal, unit=one.unit, require=one.require, tolerance=one.tolerance)
@@ -153,6 +166,11 @@ def _task(task: Task) -> dict[str, Any]:
             metrics="" if python and task.metrics == names.METRICS else task.metrics,
             environment=dict(task.environment),
             resources=_resources(task.resources),
+            retry=_retry(task.retry),
+            checkpoint=_checkpoint(task.checkpoint) if task.checkpoint else {},
+            isolate=task.isolate if task.isolate != "worker" else "",
+            envelope="" if task.envelope else "off",
+            blas=task.blas,
         ),
         **({} if task.parameters is None else {"parameters": list(task.parameters)}),
     }
@@ -173,6 +191,31 @@ def _resources(resources: Resources) -> dict[str, Any]:
         "time": f"{default.time_s}s",
     }
     return {key: value for key, value in written.items() if value != at_default[key]}
+
+
+def _retry(retry: Retry) -> dict[str, Any]:
+    default = Retry()
+    if retry == default:
+        return {}
+    return {
+        "times": retry.times,
+        **_set(
+            on=(list(retry.on) or ["node"]) if retry.on != default.on else [],
+            grow_memory=retry.grow_memory if retry.grow_memory != default.grow_memory else 0,
+            grow_time=retry.grow_time if retry.grow_time != default.grow_time else 0,
+        ),
+    }
+
+
+def _checkpoint(one: Checkpoint) -> dict[str, Any]:
+    default = Checkpoint(path=one.path)
+    return {
+        "path": one.path,
+        **_set(
+            signal=one.signal if one.signal != default.signal else "",
+            before=f"{one.before_s}s" if one.before_s != default.before_s else "",
+        ),
+    }
 
 
 def _schedule(workflow: Workflow) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from sciflow.workflow.spec import (
     Input,
     Keys,
     Metric,
+    Run,
     Schedule,
     Source,
     Task,
@@ -106,6 +107,7 @@ def _build(text: str, document: Document, file: Path, parquet: Parquet | None) -
         derive=space_of.derive,
         sweeps=space_of.sweeps,
         tasks=all_tasks,
+        run=_run(data.get("run", {}), faults),
         metrics=metrics,
         schedule=_schedule(data.get("schedule", {}), faults),
         slurm=tuple(data.get("slurm", {}).items()),
@@ -211,6 +213,14 @@ def _metrics(data: dict[str, Any], all_tasks: tuple[Task, ...], faults: Faults) 
         )
         for name, table in tables.items()
     )
+
+
+def _run(table: dict[str, Any], faults: Faults) -> Run:
+    stops = not table.get("keep_going", True)
+    if stops and "max_failures" in table:
+        fault = "`keep_going = false` stops at the first failure, and `max_failures` says when, too"
+        faults.key(("run", "max_failures"), fault, "leave out one of the two")
+    return Run(max_failures=1 if stops else table.get("max_failures", 0))
 
 
 def _schedule(table: dict[str, Any], faults: Faults) -> Schedule:

@@ -189,8 +189,11 @@ def _explain(error: Any, path: Keys, faults: Faults) -> Iterator[Keys]:
             f"wanted: {error.schema['$comment']}",
         )
         yield (*path, error.instance)
+    elif rule == "enum" and not isinstance(error.instance, str):
+        yield path  # that it is no text is told by its own rule
     else:
-        hint = _wanted(error.schema, path) if rule in EXPLAINED else ""
+        explained = rule in EXPLAINED or (rule in BOUNDS and "$comment" in error.schema)
+        hint = _wanted(error.schema, path) if explained else ""
         if rule == "type" and error.validator_value == "object" and isinstance(error.instance, list):
             doubled = (
                 error.instance
@@ -341,6 +344,8 @@ SAID: dict[str, Callable[[Any], str]] = {
 }
 EXPLAINED = {"type", "pattern", "minLength", "minItems", "maxItems", "minProperties"}
 """The rules whose hint is what the schema says is wanted; the message of the others says enough."""
+BOUNDS = {"minimum", "maximum"}
+"""These have one where the schema says more than the number."""
 
 
 def _twice(items: list[Any]) -> int | None:

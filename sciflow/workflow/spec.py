@@ -155,6 +155,33 @@ class Resources:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Retry:
+    """When a step is tried again, and what it gets then.
+
+    `on`: after which states of a record, in alphabetical order. A fault of the surroundings is none of them: a step
+    is tried again after one whatever stands here.
+    """
+
+    times: int = 0
+    """After the first attempt."""
+    on: tuple[Literal["failed", "memory", "time"], ...] = ("memory", "time")
+    grow_memory: float = 1.0
+    """The factor on the memory after each attempt that had too little."""
+    grow_time: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint:
+    """How a step goes on where it was stopped: a folder outlives attempts, a signal comes before the end."""
+
+    path: str
+    """Relative to the step's working folder."""
+    signal: Literal["USR1", "USR2", "TERM", "INT", "HUP"] = "USR1"
+    before_s: int = 60
+    """How long before its time is up the step gets the signal."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Placeholder:
     """A `{…}` in a command.
 
@@ -188,11 +215,26 @@ class Task:
     parameters: tuple[str, ...] | None = None
     """The parameters it depends on beside those its text names, where the file says so."""
     outputs: tuple[tuple[str, str], ...] = ()
-    """(name, path relative to the step's working folder)."""
+    """(name, path relative to the step's working folder); a path that ends in `/` is a folder."""
     metrics: str = ""
     """The JSON file, relative to the working folder, whose keys become columns; or nothing."""
     environment: tuple[tuple[str, str], ...] = ()
     resources: Resources = Resources()
+    retry: Retry = Retry()
+    checkpoint: Checkpoint | None = None
+    isolate: Literal["worker", "step"] = "worker"
+    """What shares a box: the steps of a worker, or nothing."""
+    envelope: bool = True
+    """Whether the step finds the same threads, time zone, locale, hash seed and umask everywhere."""
+    blas: Literal["haswell", "skylakex", "zen", "sandybridge", "generic", ""] = ""
+    """The kernel that libraries of linear algebra are held to; nothing: they choose."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """What a run keeps to: after so many steps that failed for good it starts nothing new; 0: it goes on."""
+
+    max_failures: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -265,6 +307,7 @@ class Workflow:
     derive: tuple[Derived, ...] = ()
     sweeps: tuple[Sweep, ...] = (Sweep(),)
     tasks: tuple[Task, ...] = ()
+    run: Run = Run()
     metrics: tuple[Metric, ...] = ()
     schedule: Schedule = Schedule()
     slurm: tuple[tuple[str, str | int], ...] = ()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from sciflow.runner import names
-from sciflow.workflow import calls, dependence, quantity, template
-from sciflow.workflow.faults import Faults, inside, likely, shown
+from sciflow.workflow import attempts, calls, dependence, outputs, quantity, template
+from sciflow.workflow.faults import Faults, likely, shown
 from sciflow.workflow.order import order
 from sciflow.workflow.space import written
 from sciflow.workflow.spec import Code, Keys, Placeholder, Resources, Task, Word
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
 RESERVED = ("inputs", "outputs", "records", "point", "seed", "task", "step", "state", "parameters", "metrics")
 RUNNERS_OWN = "SCIFLOW_"
 FORMS = {"run", "shell", "python"}
-FILLED = re.compile(r"\{[A-Za-z_][A-Za-z0-9_.-]*\}")
-"""What looks like a placeholder."""
 
 
 def build(data: dict[str, Any], folder: Path, faults: Faults) -> tuple[Task, ...]:
@@ -62,7 +58,8 @@ def _task(name: str, table: dict[str, Any], faults: Faults) -> Task:
     needs, gather = list(table.get("needs", [])), table.get("gather", "")
     if gather and gather not in needs:
         needs.append(gather)
-    resources = table.get("resources", {})
+    resources = _resources(path, table.get("resources", {}), faults)
+    envelope, blas = attempts.envelope(path, table, faults)
     return Task(
         name=name,
         shell=shell,
@@ -71,10 +68,15 @@ def _task(name: str, table: dict[str, Any], faults: Faults) -> Task:
         needs=tuple(needs),
         gather=gather,
         parameters=tuple(table["parameters"]) if "parameters" in table else None,
-        outputs=_outputs(path, table, faults),
+        outputs=outputs.build(path, table, faults),
         metrics=table.get("metrics", names.METRICS if python else ""),
         environment=_environment(path, table.get("environment", {}), faults),
-        resources=_resources(path, resources, faults),
+        resources=resources,
+        retry=attempts.retry(path, table.get("retry", {}), faults),
+        checkpoint=attempts.checkpoint(path, table.get("checkpoint", {}), resources, faults),
+        isolate=table.get("isolate", "worker"),
+        envelope=envelope,
+        blas=blas,
     )
 
 
@@ -108,42 +110,6 @@ def _environment(path: Keys, table: dict[str, str], faults: Faults) -> tuple[tup
                 (*path, "environment", name), f"`{name}` is set by sciflow", f"names in {RUNNERS_OWN}… are its own"
             )
     return tuple(table.items())
-
-
-def _outputs(path: Keys, table: dict[str, Any], faults: Faults) -> tuple[tuple[str, str], ...]:
-    """Return the outputs; no two files of a task may be the same, nor lie one in the other."""
-    outputs: dict[str, str] = table.get("outputs", {})
-    places: list[tuple[Keys, str, str]] = []
-    if "python" in table:
-        if names.RESULT in outputs:
-            fault = f"the output `{names.RESULT}` is there already: it is what the function returns"
-            faults.key((*path, "outputs", names.RESULT), fault, "give this one another name")
-        places.append(((*path, "python"), "the function's value", names.RESULT))
-        if "metrics" not in table:
-            places.append(((*path, "python"), "the function's metrics", names.METRICS))
-    places += [((*path, "outputs", name), f"output `{name}`", place) for name, place in outputs.items()]
-    if "records" in outputs:
-        faults.key((*path, "outputs", "records"), "the name `records` is taken: `{task.records}` is the table of steps")
-    if "metrics" in table:
-        places.append(((*path, "metrics"), "`metrics`", table["metrics"]))
-    taken: dict[tuple[str, ...], str] = {}
-    for key, what, place in places:
-        if not inside(place, key, what, faults, folder="the step's working folder"):
-            continue
-        if found := FILLED.search(place):
-            fault = f"{what} has `{found.group()}` in its path, which is not filled there"
-            faults.value(key, fault, "each step has a folder of its own, so that one name serves all")
-        parts = tuple(part.casefold() for part in PurePosixPath(place).parts)
-        for other, other_what in taken.items():
-            shorter = min(len(parts), len(other))
-            if parts[:shorter] == other[:shorter]:
-                relation = "are one path" if len(parts) == len(other) else "lie one in the other"
-                faults.value(
-                    key, f"{other_what} and {what} {relation}: `{shown(place)}`", "give each a path of its own"
-                )
-                break
-        taken.setdefault(parts, what)
-    return tuple((({names.RESULT: names.RESULT} if "python" in table else {}) | outputs).items())
 
 
 def _order(found: Sequence[Task], faults: Faults) -> None:

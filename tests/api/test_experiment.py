@@ -75,6 +75,48 @@ def test_a_task_that_is_none_is_refused_at_once(workflow, words, more, said):
         workflow.add_task(*words, **more)
 
 
+def test_how_steps_are_tried_is_said_as_in_the_file(workflow):
+    said = {"retry": {"times": 2, "on": ("memory",)}, "checkpoint": {"path": "ckpt", "before": "2m"}}
+    workflow.add_task("other", command=["true"], isolate="step", envelope="on", blas="zen", **said)
+    table = document(workflow)["tasks"]["other"]
+    assert (table["retry"], table["checkpoint"]) == ({"times": 2, "on": ["memory"]}, said["checkpoint"])
+    assert (table["isolate"], table["envelope"], table["blas"]) == ("step", "on", "zen")
+    assert workflow.check().points == 4
+
+
+def test_what_a_task_does_not_say_of_its_steps_is_not_in_the_file(workflow):
+    assert document(workflow)["tasks"]["train"].keys() == {"python", "parameters"}
+
+
+def test_a_fault_in_how_steps_are_tried_is_told_at_its_place(workflow):
+    workflow.add_task("other", command=["true"], retry={"times": 2, "on": ["timeout"]})
+    with pytest.raises(WorkflowError, match=r"to_toml\(\):\d+:\d+: `tasks.other.retry.on\[0\]` is `timeout`"):
+        workflow.check()
+
+
+@pytest.mark.parametrize(
+    ("words", "table"),
+    [
+        ({}, None),
+        ({"max_failures": 3}, {"max_failures": 3}),
+        ({"keep_going": False}, {"keep_going": False}),
+        ({"keep_going": True, "max_failures": 3}, {"keep_going": True, "max_failures": 3}),
+    ],
+)
+def test_what_a_run_keeps_to_is_said_with_the_name(here, words, table):
+    made = sciflow.ExperimentalWorkflow("small", **words)
+    made.add_task("one", command=["true"])
+    assert document(made).get("run") == table
+    assert made.check().points == 1
+
+
+def test_two_words_for_when_a_run_stops_are_refused(here):
+    made = sciflow.ExperimentalWorkflow("small", max_failures=3, keep_going=False)
+    made.add_task("one", command=["true"])
+    with pytest.raises(WorkflowError, match="`keep_going = false` stops at the first failure"):
+        made.check()
+
+
 def test_a_second_space_adds_to_the_first(workflow):
     workflow.add_parameter_space({"kernel": "rbf"})
     assert document(workflow)["parameters"] == {"size": [1, 2], "rate": [0.5, 1.0], "kernel": ["rbf"]}

@@ -43,6 +43,27 @@ def test_a_sweep_larger_than_it_looks_is_said_to_be(tmp_path):
     assert found.warnings[0] == "216,000 points = 60 x 60 x 60"
 
 
+@pytest.mark.parametrize(
+    ("retry", "said"),
+    [
+        ("{ times = 3, grow_memory = 2.0 }", "8,192 MiB"),
+        ("{ times = 2, grow_time = 1.5 }", "8,100 s"),
+        ("{ times = 1, grow_memory = 2, grow_time = 2 }", "2,048 MiB or 7,200 s"),
+    ],
+)
+def test_what_a_step_may_grow_to_is_said(tmp_path, retry, said):
+    text = f"[tasks.grows]\nrun = ['true']\nretry = {retry}\n[parameters]\na = [1]\n"
+    assert api.check(written(tmp_path, text)).warnings == (
+        f"a step of `grows` may come to use {said} when it is tried again",
+    )
+
+
+@pytest.mark.parametrize("retry", ["{ times = 3 }", "{ times = 0, grow_memory = 2.0 }"])
+def test_what_does_not_grow_is_no_warning(tmp_path, retry):
+    text = f"[tasks.stays]\nrun = ['true']\nretry = {retry}\n[parameters]\na = [1]\n"
+    assert api.check(written(tmp_path, text)).warnings == ()
+
+
 def test_points_that_stood_before_are_counted(tmp_path):
     text = "[parameters]\na = [1, 2]\n[sweep]\ninclude = [{ a = 2 }, { a = 3 }]\n"
     found = api.check(written(tmp_path, text))

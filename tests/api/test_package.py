@@ -48,6 +48,15 @@ def test_it_holds_the_bundle_its_run_and_its_results(made, tmp_path):
     assert sorted(path.name for path in (folder / "bundle" / "runs" / "main").iterdir()) == ["outputs", "segments"]
 
 
+def test_what_a_step_would_go_on_from_is_no_result(made, results, tmp_path):
+    kept = results.run / "checkpoints" / "train"
+    kept.mkdir(parents=True)
+    (kept / "state").write_text("half\n")
+    folder = made.export(tmp_path)
+    shutil.rmtree(kept.parent)
+    assert not (folder / "bundle" / "runs" / "main" / "checkpoints").exists()
+
+
 def test_its_bundle_is_what_was_sealed(made, results, tmp_path):
     folder = made.export(tmp_path)
     verdict = api.verify(folder / "bundle")

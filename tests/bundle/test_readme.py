@@ -10,6 +10,8 @@ TASK = {
     "uses": ["gamma", "c"],
     "gather": "",
     "resources": {"cpus": 4, "memory_mib": 8192, "gpus": 0, "time_s": 7200},
+    "retry": {"times": 0, "on": ["memory", "time"], "grow_memory": 1.0, "grow_time": 1.0},
+    "checkpoint": None,
 }
 
 
@@ -31,6 +33,20 @@ def test_each_task_has_a_row_with_what_it_may_use():
 
 def test_gpus_are_said_where_there_are_any():
     assert "8192 MiB, 2 GPU, 7200 s" in page({**TASK, "resources": {**TASK["resources"], "gpus": 2}})
+
+
+def test_how_often_a_step_is_tried_again_is_said():
+    retry = {**TASK["retry"], "times": 2, "on": ["failed", "time"]}
+    assert "7200 s; tried again 2 times at most (after: failed, time) |" in page({**TASK, "retry": retry})
+
+
+def test_what_is_tried_again_after_lost_nodes_alone_is_as_all_others_are():
+    assert "7200 s |" in page({**TASK, "retry": {**TASK["retry"], "times": 2, "on": []}})
+
+
+def test_where_a_stopped_step_goes_on_from_is_said():
+    checkpoint = {"path": "ckpt", "signal": 10, "before_s": 60}
+    assert "7200 s; goes on from `ckpt` when it was stopped |" in page({**TASK, "checkpoint": checkpoint})
 
 
 def test_a_task_that_depends_on_nothing_says_so():

@@ -11,7 +11,7 @@ from sciflow.runner import names
 
 
 def places(folder, *, image):
-    """Make the five folders, with a space, a comma and both quotes in their names; return what fills the words."""
+    """Make the six folders, with a space, a comma and both quotes in their names; return what fills the words."""
     found = {name: str(folder / f"the '{name}', \"so called\"") for name in engines.PATHS}
     for path in found.values():
         Path(path).mkdir(parents=True)

@@ -11,6 +11,7 @@ ENTER = """env -i PATH={path} HOME=/nonexistent apptainer --quiet exec --contain
  --no-privs {gpus} --net --network none --workdir {work}
  --mount type=bind,src={code},dst=/sciflow/code,ro --mount type=bind,src={inputs},dst=/sciflow/inputs,ro
  --mount type=bind,src={work},dst=/sciflow/work --mount type=bind,src={outputs},dst=/sciflow/outputs,ro
+ --mount type=bind,src={checkpoints},dst=/sciflow/checkpoints
  --mount type=bind,src={runner},dst=/sciflow/runner,ro --pwd /sciflow/work {image}"""
 
 

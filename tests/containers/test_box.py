@@ -34,10 +34,10 @@ def test_a_box_is_plain_json(image):
     assert names.canonical(containers.boxes(image))
 
 
-def test_code_inputs_outputs_and_runner_are_read_only_and_work_is_not():
+def test_code_inputs_outputs_and_runner_are_read_only_and_work_and_checkpoints_are_not():
     binds = [word for word in engines.mounts("ro") if isinstance(word, list)]
-    assert {bind[1] for bind in binds if bind[-1] != "ro"} == {"src={work}"}
-    assert len(binds) == 5
+    assert {bind[1] for bind in binds if bind[-1] != "ro"} == {"src={work}", "src={checkpoints}"}
+    assert len(binds) == 6
 
 
 def test_a_program_that_is_absent_is_named():

@@ -20,6 +20,7 @@ ENTER = """podman run --userns keep-id --security-opt label=disable --read-only-
  --tmpfs /tmp:rw,exec,nosuid,nodev,mode=1777,U --user {uid}:{gid} --cap-drop ALL --security-opt no-new-privileges
  --mount type=bind,src={code},dst=/sciflow/code,readonly --mount type=bind,src={inputs},dst=/sciflow/inputs,readonly
  --mount type=bind,src={work},dst=/sciflow/work --mount type=bind,src={outputs},dst=/sciflow/outputs,readonly
+ --mount type=bind,src={checkpoints},dst=/sciflow/checkpoints
  --mount type=bind,src={runner},dst=/sciflow/runner,readonly --workdir /sciflow/work --entrypoint NOTHING {image}"""
 
 

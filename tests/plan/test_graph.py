@@ -188,6 +188,40 @@ def test_what_decides_a_result_decides_the_key_of_that_task_and_of_no_task_befor
     assert {name for (name, values), key in after.items() if before.get((name, values)) != key} == {"train"}
 
 
+@pytest.mark.parametrize(
+    "said", ['envelope = "off"', 'blas = "haswell"', 'outputs = { o = "o/" }', 'outputs = { o = "o" }']
+)
+def test_what_a_step_finds_and_leaves_decides_its_key(tmp_path, said):
+    before, after = keys(tmp_path, AXES, PREPARE, TRAIN), keys(tmp_path, AXES, PREPARE, TRAIN + f"{said}\n")
+    assert {name for (name, values), key in after.items() if before.get((name, values)) != key} == {"train"}
+
+
+def test_a_folder_and_a_file_of_one_name_are_two_keys(tmp_path):
+    file, folder = (keys(tmp_path, PREPARE + f'outputs = {{ o = "{path}" }}\n') for path in ("o", "o/"))
+    assert file != folder
+
+
+def test_a_task_of_which_no_more_is_said_has_the_digest_it_always_had(tmp_path):
+    """As it was before there were retries, checkpoints and kernels: results of older bundles are still known."""
+    entry = task(planned(tmp_path, PREPARE)[0], "prepare")
+    deciding = {key: entry[key] for key in ("shell", "words", "gather", "needs", "outputs", "metrics", "environment")}
+    assert entry["digest"] == names.digest({**deciding, "cpus": 1, "gpus": 0})
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'retry = { times = 2, on = ["failed", "memory"], grow_memory = 2.0 }',
+        'checkpoint = { path = "ckpt" }',
+        'isolate = "step"',
+        'envelope = "on"',
+        "\n[run]\nmax_failures = 3",
+    ],
+)
+def test_how_a_step_is_tried_decides_no_key(tmp_path, said):
+    assert keys(tmp_path, AXES, PREPARE, TRAIN) == keys(tmp_path, AXES, PREPARE, TRAIN + f"{said}\n")
+
+
 @pytest.mark.parametrize("resources", ['{ time = "2h" }', '{ memory = "3 GiB" }'])
 def test_how_much_a_step_may_use_decides_no_key(tmp_path, resources):
     patient = TRAIN + f"resources = {resources}\n"
@@ -221,6 +255,43 @@ def test_the_float_one_and_the_integer_one_are_the_same_value_of_a_float_paramet
 def test_the_schedule_travels_as_minutes_after_midnight(tmp_path):
     plan, _ = planned(tmp_path, PREPARE, head=HEAD + '[schedule]\npolicy = "off-peak"\nhours = "22:30-08:00"\n')
     assert (plan["schedule"]["opens"], plan["schedule"]["closes"]) == (22 * 60 + 30, 8 * 60)
+
+
+def test_how_steps_are_tried_travels_with_the_task(tmp_path):
+    said = """retry = { times = 2, on = ["node", "time", "memory"], grow_memory = 2, grow_time = 1.5 }
+checkpoint = { path = "state/ckpt", signal = "USR2", before = "2m" }
+isolate = "step"
+blas = "zen"
+"""
+    entry = task(planned(tmp_path, PREPARE + said)[0], "prepare")
+    assert entry["retry"] == {"times": 2, "on": ["memory", "time"], "grow_memory": 2.0, "grow_time": 1.5}
+    assert entry["checkpoint"] == {"path": "state/ckpt", "signal": 12, "before_s": 120}
+    assert (entry["isolate"], entry["envelope"], entry["blas"]) == ("step", True, "zen")
+
+
+def test_a_task_that_says_nothing_of_its_steps_has_the_defaults_in_the_plan(tmp_path):
+    entry = task(planned(tmp_path, PREPARE)[0], "prepare")
+    assert entry["retry"] == {"times": 0, "on": ["memory", "time"], "grow_memory": 1.0, "grow_time": 1.0}
+    assert (entry["checkpoint"], entry["isolate"], entry["envelope"], entry["blas"]) == (None, "worker", True, "")
+
+
+@pytest.mark.parametrize(("word", "number"), [("HUP", 1), ("INT", 2), ("USR1", 10), ("USR2", 12), ("TERM", 15)])
+def test_a_signal_travels_as_its_number_on_linux(tmp_path, word, number):
+    entry = task(planned(tmp_path, PREPARE + f'checkpoint = {{ path = "c", signal = "{word}" }}\n')[0], "prepare")
+    assert entry["checkpoint"]["signal"] == number
+
+
+@pytest.mark.parametrize(
+    ("said", "most"), [("", 0), ("[run]\nmax_failures = 7\n", 7), ("[run]\nkeep_going = false\n", 1)]
+)
+def test_a_run_is_told_after_how_many_failures_it_stops(tmp_path, said, most):
+    assert planned(tmp_path, PREPARE, said)[0]["run"] == {"max_failures": most}
+
+
+def test_a_folder_among_the_outputs_keeps_its_slash(tmp_path):
+    assert task(planned(tmp_path, PREPARE + 'outputs = { o = "a/maps/" }\n')[0], "prepare")["outputs"] == {
+        "o": "a/maps/"
+    }
 
 
 def test_an_input_is_found_where_it_is_carried(tmp_path):

@@ -18,7 +18,7 @@ from sciflow.errors import WorkflowError
 from sciflow.plan import graph, lock
 from sciflow.runner import points as runner
 from sciflow.workflow import draft, load, sweep
-from sciflow.workflow.spec import Metric, Parameter, Placeholder, Resources, Task, Workflow
+from sciflow.workflow.spec import Checkpoint, Metric, Parameter, Placeholder, Resources, Retry, Run, Task, Workflow
 from tests.property import oracle
 from tests.property.spaces import spaces
 
@@ -147,14 +147,16 @@ def workflows(draw):
         gpus=st.integers(0, 8),
         time_s=st.integers(1, 10**6),
     )
+    may = draw(resources)
     task = Task(
         name="train",
         shell=False,
         words=tuple(draw(st.lists(word, min_size=1, max_size=4))),
-        outputs=(("o", "out/o.txt"),),
+        outputs=(("o", draw(st.sampled_from(["out/o.txt", "out/all/"]))),),
         metrics=draw(st.sampled_from(["", "m.json"])),
         parameters=draw(st.none() | st.just(tuple(names))),
-        resources=draw(resources),
+        resources=may,
+        **draw(attempts(may)),
     )
     metrics = (Metric(name="loss", goal="minimize", tolerance=draw(st.floats(0, 1))),) if task.metrics else ()
     gather = Task(  # noqa: S604  a task's command, not a call of one
@@ -164,7 +166,35 @@ def workflows(draw):
         needs=("train",),
         gather="train",
     )
-    return dataclasses.replace(workflow, tasks=(task, gather), metrics=metrics)
+    run = Run(max_failures=draw(st.integers(0, 10**6)))
+    return dataclasses.replace(workflow, tasks=(task, gather), run=run, metrics=metrics)
+
+
+@st.composite
+def attempts(draw, resources):
+    """Draw what a task says of how its steps are tried."""
+    on = draw(st.sets(st.sampled_from(["failed", "memory", "time"])))
+    factor = st.floats(1, 100)
+    retry = Retry(
+        times=draw(st.integers(0, 100)),
+        on=tuple(sorted(on)),
+        grow_memory=draw(factor) if "memory" in on else 1.0,
+        grow_time=draw(factor) if "time" in on else 1.0,
+    )
+    checkpoint = st.builds(
+        Checkpoint,
+        path=st.sampled_from(["ckpt", "state/it's", "out/ckpt2"]),
+        signal=st.sampled_from(sorted(graph.SIGNALS)),
+        before_s=st.integers(1, max(1, resources.time_s - 1)),
+    )
+    envelope = draw(st.booleans())
+    return {
+        "retry": retry,
+        "checkpoint": draw(st.none() | checkpoint) if resources.time_s > 1 else None,
+        "isolate": draw(st.sampled_from(["worker", "step"])),
+        "envelope": envelope,
+        "blas": draw(st.sampled_from(["", "haswell", "generic"])) if envelope else "",
+    }
 
 
 @LAW

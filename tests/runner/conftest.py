@@ -47,6 +47,11 @@ def task(name, words, **more):
         "metrics": "",
         "environment": {},
         "python": "",
+        "retry": {"times": 0, "on": ["memory", "time"], "grow_memory": 1.0, "grow_time": 1.0},
+        "checkpoint": None,
+        "isolate": "worker",
+        "envelope": True,
+        "blas": "",
     }
     entry["words"] = (
         [[words] if isinstance(words, str) else words]
@@ -63,7 +68,7 @@ def kind(values):
     return {bool: "bool", int: "int", float: "float", str: "text"}[type(values)]
 
 
-MOUNTS = ("code", "inputs", "work", "outputs", "runner")
+MOUNTS = ("code", "inputs", "work", "outputs", "checkpoints", "runner")
 
 
 def boxed(folder, path="$PATH"):
@@ -189,6 +194,7 @@ def studies(folder):
             "axes": [{"columns": list(rows[0]), "turns": len(rows)}] if rows[0] else [],
             "points": len(rows),
             "tasks": copy.deepcopy(list(tasks)),
+            "run": {"max_failures": 0},
             "code": lock.code_digest,
             "code_files": {file.path: file.sha256 for file in lock.code},
             "inputs": {

@@ -186,7 +186,7 @@ def test_an_image_with_no_way_to_it_is_named(bundle, tmp_path):
 
 @pytest.fixture
 def places(tmp_path):
-    found = {name: str(tmp_path / name) for name in ("code", "inputs", "work", "outputs")}
+    found = {name: str(tmp_path / name) for name in ("code", "inputs", "work", "outputs", "checkpoints")}
     (tmp_path / "work").mkdir()
     return {**found, "runner": str(Path(box.__file__).parent), "path": os.environ["PATH"]}
 

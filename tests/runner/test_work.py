@@ -336,6 +336,26 @@ def test_no_more_runs_at_once_than_there_are_cores(study, tmp_path):
     assert most == 2
 
 
+# ---- What outlives attempts
+
+
+CHECKPOINT = {"path": "ckpt", "signal": 10, "before_s": 30}
+
+
+def test_a_box_may_write_to_the_checkpoints_of_the_run(study, tmp_path):
+    box = boxed(tmp_path / "box")
+    inside = shlex.quote(box["paths"]["checkpoints"])
+    found = one(study, f"echo x > {inside}/kept", [box], code=0, checkpoint=CHECKPOINT)
+    assert (found.run_folder / "checkpoints" / "kept").read_text() == "x\n"
+
+
+def test_without_a_task_that_has_checkpoints_a_run_keeps_none(study, tmp_path):
+    box = boxed(tmp_path / "box")
+    inside = shlex.quote(box["paths"]["checkpoints"])
+    found = one(study, f"echo x > {inside}/gone", [box], code=0)
+    assert not [path for path in found.run_folder.rglob("*") if path.name in ("checkpoints", "gone")]
+
+
 # ---- What is on record about the worker
 
 

@@ -35,7 +35,9 @@ where = "kernel == 'rbf' or gamma == 1"
 
 [tasks.prepare]
 run = ["python3", "prepare.py", "{inputs.reads}", "{outputs.clean}"]
-outputs = { clean = "clean.csv" }
+outputs = { clean = "clean.csv", parts = "parts/" }
+isolate = "step"
+blas = "haswell"
 
 [tasks.train]
 needs = ["prepare"]
@@ -45,6 +47,8 @@ outputs = { model = "models/best.npz" }
 metrics = "metrics.json"
 environment = { LC_ALL = "C" }
 resources = { cpus = 4, memory = "8 GiB", gpus = 1, time = "1h30m" }
+retry = { times = 2, on = ["time", "memory", "node", "failed"], grow_memory = 2, grow_time = 1.5 }
+checkpoint = { path = "state/ckpt", signal = "TERM", before = "2m" }
 
 [tasks.summary]
 gather = "train"
@@ -54,6 +58,10 @@ run = ["python3", "summary.py", "{train.records}"]
 needs = ["train"]
 python = "study:judge"
 outputs = { curve = "curve.csv" }
+envelope = "off"
+
+[run]
+max_failures = 10
 
 [results.metrics]
 accuracy = { goal = "maximize", unit = "1", require = "> 0.5", tolerance = 1e-9 }

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from sciflow.workflow import draft, load
 from tests.workflow.studies import full, small
 
@@ -43,6 +45,39 @@ def test_a_functions_own_name_for_its_metrics_is_kept(tmp_path):
     text = 'format = 1\n[workflow]\nname = "x"\n[code]\ninclude = ["m.py"]\n[tasks.t]\npython = "m:f"\nmetrics = "y.json"\n'
     workflow = load.parse(text, file=tmp_path / "w.toml")
     assert load.parse(draft.write(workflow), file=tmp_path / "w.toml") == workflow
+
+
+def again(text):
+    """Return a workflow of these further sections, and the same after it was written and read."""
+    workflow = small(text)
+    return workflow, load.parse(draft.write(workflow), file=Path("w.toml"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "retry = { times = 0, on = ['node'] }",
+        "retry = { times = 100, on = ['memory', 'time'] }",
+        "retry = { times = 1, grow_time = 100 }",
+        "checkpoint = { path = 'a/b', before = '59m59s' }",
+        "isolate = 'step'",
+        "envelope = 'off'",
+        "blas = 'generic'",
+        "outputs = { all = 'all/' }",
+    ],
+)
+def test_how_a_task_s_steps_are_tried_is_read_back_equal(said):
+    workflow, other = again(f"[tasks.two]\nrun = ['x']\n{said}\n")
+    assert other == workflow
+    assert workflow.tasks[1] != small("[tasks.two]\nrun = ['x']\n").tasks[1]
+
+
+@pytest.mark.parametrize(
+    ("said", "most"), [("max_failures = 3", 3), ("keep_going = false", 1), ("keep_going = true", 0)]
+)
+def test_what_a_run_keeps_to_is_read_back_equal(said, most):
+    workflow, other = again(f"[run]\n{said}\n")
+    assert (other, workflow.run.max_failures) == (workflow, most)
 
 
 SWEEPS = """

@@ -16,6 +16,7 @@ from sciflow.workflow.spec import (
     Parameter,
     Placeholder,
     Resources,
+    Run,
     Schedule,
     Sweep,
 )
@@ -93,6 +94,7 @@ def test_metrics_schedule_slurm_and_charts_are_read(workflow):
         hard=True,
     )
     assert workflow.slurm == (("partition", "main"), ("mail_type", "END,FAIL"))
+    assert workflow.run == Run(max_failures=10)
     assert workflow.charts[1] == Chart(name="line", kind="line", x="budget", y="accuracy", color="kernel")
 
 
@@ -100,6 +102,7 @@ def test_all_that_may_be_left_out_has_its_default():
     workflow = small("")
     assert (workflow.title, workflow.image, workflow.parameters, workflow.charts) == ("", None, (), ())
     assert workflow.schedule == Schedule()
+    assert workflow.run == Run(max_failures=0)
     assert workflow.tasks[0].resources == Resources()
 
 

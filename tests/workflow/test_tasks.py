@@ -1,6 +1,7 @@
 import pytest
 
 from sciflow.errors import WorkflowError
+from sciflow.workflow.spec import Checkpoint, Retry
 from tests.workflow.studies import small
 
 PARAMETERS = "[parameters]\na = [1, 2]\n"
@@ -69,11 +70,23 @@ def test_a_derived_column_may_stand_in_a_command():
     assert small(text).tasks[1].words[1][0].name == "b"
 
 
-@pytest.mark.parametrize("place", ["a/b.csv", "a b,c:d.csv", "ümlaut.csv", ".hidden"])
-def test_plain_relative_paths_are_taken(place):
-    assert small(f"[tasks.two]\nrun = ['x']\noutputs = {{ o = '{place}' }}\n").tasks[1].outputs == (("o", place),)
+def test_a_task_that_says_nothing_of_its_steps_has_them_run_as_all_are():
+    task = small("").tasks[0]
+    assert (task.retry, task.checkpoint, task.isolate) == (Retry(), None, "worker")
+    assert (task.envelope, task.blas) == (True, "")
 
 
-@pytest.mark.parametrize("place", ["/a", "../a", "a/../b", "a//b", "a/", "./a", "."])
-def test_other_paths_are_refused(place):
-    assert len(refused(f"[tasks.two]\nrun = ['x']\noutputs = {{ o = '{place}' }}\n")) == 1
+def test_what_a_task_says_of_its_steps_is_kept():
+    text = """[tasks.two]
+run = ['x']
+retry = { times = 2 }
+checkpoint = { path = 'c' }
+isolate = 'step'
+blas = 'zen'
+[tasks.three]
+run = ['x']
+envelope = 'off'
+"""
+    _, two, three = small(text).tasks
+    assert (two.retry, two.checkpoint, two.isolate) == (Retry(times=2), Checkpoint(path="c"), "step")
+    assert (two.envelope, two.blas, three.envelope) == (True, "zen", False)
