@@ -149,7 +149,7 @@ class Order(object):
             stack.append(((below, number), self._under(below, number)))
 
     def _rerank(self):
-        self._by = dict(self._learned)
+        self._by, self._stale = dict(self._learned), False
         ranks = rank(list(self.tasks.values()), self._by)
         self._ranked = [
             self._fronts[name]
@@ -163,16 +163,21 @@ class Order(object):
         return learned.get(name, self.tasks[name]["resources"]["time_s"])
 
     def learn(self, name, seconds):
-        """Take note of how long the steps of a task take (the mean of its successes); re-rank if that is news."""
+        """Take note of how long the steps of a task take (the mean of its successes): ranks follow if that is news.
+
+        Once none of its steps is left, nothing before it is either, and no rank that still counts would change.
+        """
         self._learned[name] = seconds
         had = self._seconds(name, self._by)
-        if had > seconds * MOVED or seconds > had * MOVED:
-            self._rerank()
+        if self._fronts[name].left and (had > seconds * MOVED or seconds > had * MOVED):
+            self._stale = True
 
     def next(self, free):
         """Start the first ready step that fits what is free (`cpus`, `memory_mib`, `gpus`); return it, or None."""
         if not fits(self._least, free):
             return None
+        if self._stale:
+            self._rerank()
         for place in self._open:
             front = self._ranked[place]
             step = front.take(free)
