@@ -186,7 +186,8 @@ def work(bundle, plan, room, chosen):
     stands = room("standing").Standing(run, plan)
     if chosen.verb == "run" and chosen.failed:
         stands.forget_failures()
-    capacity = {"cpus": chosen.jobs or facts.cpus(), "memory_mib": facts.memory_mib(), "gpus": facts.gpus()}
+    capacity = facts.capacity()
+    capacity["cpus"] = chosen.jobs or capacity["cpus"]
     wanted = None
     if chosen.verb == "element":
         index = int(os.environ["SLURM_ARRAY_TASK_ID"])

@@ -21,7 +21,6 @@ TAIL_BYTES = 4000  # how much of an engine's own words an error repeats
 
 CLOSING_S = 10
 SCRATCH = "scratch"  # in the work folder: what lanes that have a /tmp of their own keep there
-PLACES = ("code", "inputs", "work", "outputs", "runner", "checkpoints")
 
 End = collections.namedtuple(
     "End", "token code signal user_s system_s peak_mib read_bytes written_bytes start wall_s killed"

@@ -41,7 +41,6 @@ VERIFIER = "verify.py"
 # A run's files, below runs/<run>/.
 SEGMENTS = "segments"
 OUTPUTS = "outputs"
-CHECKPOINTS = "checkpoints"
 WORK = "work"
 CHECKPOINTS = "checkpoints"
 ROUNDS = "rounds"

@@ -24,7 +24,7 @@ class Place(object):
         self.inside = "%s/%d" % (inside, number)
         self.logs = {"stdout": self.folder + ".out", "stderr": self.folder + ".err"}
         self.staged = self.folder + ".outputs"
-        self._code, self._links, self._made = code, links, {}
+        self._code, self._links = code, frozenset(links)
         self._lay_out()
 
     def _lay_out(self):
@@ -32,9 +32,10 @@ class Place(object):
         os.mkdir(self.folder)
         os.chmod(self.folder, MODE)  # whatever the umask
         for name in self._links:
-            os.symlink(self._code + "/" + name, self.folder + "/" + name)
-        with os.scandir(self.folder) as entries:
-            self._made = {entry.name: entry.inode() for entry in entries}
+            os.symlink(self._to(name), self.folder + "/" + name)
+
+    def _to(self, name):
+        return self._code + "/" + name
 
     def ready(self, outputs):
         """Make the folders that a step's outputs stand in."""
@@ -85,7 +86,8 @@ class Place(object):
             left, kept = [], 0
             with os.scandir(self.folder) as entries:
                 for entry in entries:
-                    if self._made.get(entry.name) == entry.inode():
+                    # Not by its number: a file system gives that to the next file at once.
+                    if entry.name in self._links and entry.is_symlink() and os.readlink(entry.path) == self._to(entry.name):
                         kept += 1
                     else:
                         left.append(entry)
@@ -94,7 +96,7 @@ class Place(object):
                     step.clear(entry.path)
                 else:
                     os.unlink(entry.path)
-            if kept != len(self._made):
+            if kept != len(self._links):
                 self._lay_out()
         except OSError:
             self._lay_out()

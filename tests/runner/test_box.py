@@ -193,10 +193,13 @@ def places(tmp_path):
 
 def run(loop, places, *words):
     """Run one step in an open box to its end; return the End."""
-    loop.start("t", places["work"], places["work"] + "/out", places["work"] + "/err", {"A": "b"}, list(words))
+    work = places["work"]
+    loop.start("l", "t", {"A": "b"}, (work, work + "/out", work + "/err"), 0, {}, list(words))
+    loop.flush()
     while True:
-        for end in loop.wait(5):
-            return end
+        for what in loop.hear():
+            assert what[0] == "end"
+            return what[1]
 
 
 def test_an_open_box_runs_a_step(places, tmp_path):
@@ -208,14 +211,9 @@ def test_an_open_box_runs_a_step(places, tmp_path):
 
 def test_a_closed_box_leaves_nothing_running(places, tmp_path, alive):
     loop = box.Loop(engine("host"), places, str(tmp_path / "log"))
-    loop.start(
-        "t",
-        places["work"],
-        places["work"] + "/out",
-        places["work"] + "/err",
-        {},
-        ["sh", "-c", f"sleep 60; : {tmp_path}"],
-    )
+    work = places["work"]
+    loop.start("l", "t", {}, (work, work + "/out", work + "/err"), 0, {}, ["sh", "-c", f"sleep 60; : {tmp_path}"])
+    loop.flush()
     loop.close()
     assert alive(f": {tmp_path}") == 0
 
@@ -230,13 +228,13 @@ def test_where_namespaces_are_forbidden_the_network_is_the_host_s_and_said_so(pl
     shut = engine("e", isolation="full", enter=["false"], enter_shared_network=["env"])
     loop = box.Loop(shut, places, str(tmp_path / "log"))
     loop.close()
-    assert loop.isolation["network"] == "host"
+    assert loop.facts["network"] == "host"
 
 
 def test_a_shut_box_has_no_network(places, tmp_path):
     loop = box.Loop(engine("e", isolation="full"), places, str(tmp_path / "log"))
     loop.close()
-    assert loop.isolation["network"] == "none"
+    assert loop.facts["network"] == "none"
 
 
 def test_a_box_that_says_something_else_does_not_open(places, tmp_path):
@@ -246,7 +244,7 @@ def test_a_box_that_says_something_else_does_not_open(places, tmp_path):
 
 def test_a_box_may_hand_its_first_line_on_in_pieces(places, tmp_path):
     loop = box.Loop(
-        engine("e", enter=["sh", "-c", "printf ready; sleep 0.1; printf '\\tpython\\n'; cat", "x"]),
+        engine("e", enter=["sh", "-c", "printf ready; sleep 0.1; printf '\\tpython\\t\\t\\n'; cat", "x"]),
         places,
         str(tmp_path / "log"),
     )
@@ -256,12 +254,13 @@ def test_a_box_may_hand_its_first_line_on_in_pieces(places, tmp_path):
 
 def test_a_box_that_is_gone_is_seen(places, tmp_path):
     loop = box.Loop(
-        engine("e", enter=[sys.executable, "-c", "print('ready\\tpython', flush=True); input()", "x"]),
+        engine("e", enter=[sys.executable, "-c", "print('ready\\tpython\\t\\t', flush=True); input()", "x"]),
         places,
         str(tmp_path / "log"),
     )
-    loop.start("t", "/", "/dev/null", "/dev/null", {}, ["true"])
+    loop.start("l", "t", {}, ("/", "/dev/null", "/dev/null"), 0, {}, ["true"])
+    loop.flush()
     while loop.open:
-        loop.wait(5)
+        loop.hear()
     loop.close()
     assert not loop.open

@@ -6,26 +6,30 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from sciflow.runner import box, loop
+from sciflow.runner import box, lane, loop
 
 FOLDER = Path(loop.__file__).parent
 
 
 def python(interpreter):
-    return [interpreter, "-I", "-S", "-B", str(FOLDER / "loop.py")], box.python_fields
+    return [interpreter, "-I", "-S", "-B", str(FOLDER / "loop.py"), ""], fields
 
 
-def start_of(write, folder, words, settings=()):
-    settings = list(settings)
+def fields(told):
+    return "\t".join(lane.escaped(told))
+
+
+def start_of(write, folder, words, settings=(), token="t", mib=0):
+    """Write a request; each step has a lane of its own name."""
+    settings, places = [str(len(settings)), *settings], [str(folder), f"{folder}/out", f"{folder}/err"]
     if write is box.shell_fields:
-        return write(
-            ["start", str(len(settings)), *settings, "t", str(folder), f"{folder}/out", f"{folder}/err", *words]
-        )
-    return write(["start", "t", str(folder), f"{folder}/out", f"{folder}/err", str(len(settings)), *settings, *words])
+        return write(["start", *settings, token, *places, *words])
+    return write(["start", f"l{token}", token, "p", *places, str(mib), *settings, *words])
 
 
 class Inside:
@@ -34,6 +38,8 @@ class Inside:
     def __init__(self, words, env=None):
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
         self.kind = self.answer()
+        if self.kind[1] == "python":
+            self.send(fields(["set", "p", "0"]))
 
     def send(self, line):
         self.process.stdin.write(line.encode("utf-8") + b"\n")
@@ -60,7 +66,7 @@ SHELLS = [["dash"], ["bash", "--posix"], ["busybox", "sh"]]
 def inside(request):
     """Start each loop in turn: loop.py, and loop.sh in each shell there is; give (loop, how its requests are written)."""
     if request.param == "python":
-        found, write = Inside(python(sys.executable)[0]), box.python_fields
+        found, write = Inside(python(sys.executable)[0]), fields
     else:
         words = next(words for words in SHELLS if words[0] == request.param)
         if not shutil.which(words[0]):
@@ -72,12 +78,12 @@ def inside(request):
 
 
 def test_a_loop_says_that_it_is_ready(inside):
-    assert inside[0].kind == ["ready", "python" if inside[1] is box.python_fields else "sh"]
+    assert inside[0].kind == (["ready", "sh", "", ""] if inside[1] is box.shell_fields else ["ready", "python", "adopts", ""])
 
 
 def test_fields_survive_their_writing():
     told = ["plain", "tab\there", "new\nline", "back\\slash", "\\t", "\\\\n", "", "é漢\U0001f600", "\\"]
-    assert loop.fields(box.python_fields(told)) == told
+    assert lane.fields("\t".join(lane.escaped(told))) == told
 
 
 def test_shell_words_survive_their_writing():
@@ -161,22 +167,18 @@ def test_many_steps_run_at_once(inside, tmp_path):
     found, write = inside
     for number in range(5):
         (tmp_path / str(number)).mkdir()
-        found.send(
-            start_of(write, tmp_path / str(number), ["sh", "-c", "sleep 0.2; echo x"])
-            .replace("'t'", f"'t{number}'")
-            .replace("\tt\t", f"\tt{number}\t")
-        )
+        found.send(start_of(write, tmp_path / str(number), ["sh", "-c", "sleep 0.2; echo x"], token=f"t{number}"))
     assert sorted(found.end()[1] for _ in range(5)) == [f"t{number}" for number in range(5)]
 
 
 def test_a_signal_reaches_all_that_a_step_started(tmp_path, alive):
     found = Inside(python(sys.executable)[0])
     found.send(
-        start_of(box.python_fields, tmp_path, ["sh", "-c", f"(sh -c 'sleep 60; : {tmp_path}') & echo > begun; wait"])
+        start_of(fields, tmp_path, ["sh", "-c", f"(sh -c 'sleep 60; : {tmp_path}') & echo > begun; wait"])
     )
     while not (tmp_path / "begun").exists():
         pass
-    found.send(box.python_fields(["signal", "t", "15"]))
+    found.send(fields(["signal", "t", "15"]))
     end = found.end()
     left = alive(f": {tmp_path}")
     found.close()
@@ -185,15 +187,15 @@ def test_a_signal_reaches_all_that_a_step_started(tmp_path, alive):
 
 def test_a_signal_for_a_step_that_has_ended_is_passed_over(tmp_path):
     found = Inside(python(sys.executable)[0])
-    found.send(box.python_fields(["signal", "gone", "9"]))
-    found.send(start_of(box.python_fields, tmp_path, ["true"]))
+    found.send(fields(["signal", "gone", "9"]))
+    found.send(start_of(fields, tmp_path, ["true"]))
     assert found.end()[1] == "t"
     found.close()
 
 
 def test_when_the_runner_is_gone_everything_ends(tmp_path, alive):
     found = Inside(python(sys.executable)[0])
-    found.send(start_of(box.python_fields, tmp_path, ["sh", "-c", f"echo > begun; sleep 60; : {tmp_path}"]))
+    found.send(start_of(fields, tmp_path, ["sh", "-c", f"echo > begun; sleep 60; : {tmp_path}"]))
     while not (tmp_path / "begun").exists():
         pass
     found.close()
@@ -202,7 +204,7 @@ def test_when_the_runner_is_gone_everything_ends(tmp_path, alive):
 
 def test_each_python_serves_without_a_locale(tmp_path, interpreter):
     found = Inside(python(interpreter)[0], env={"PATH": os.environ["PATH"]})
-    found.send(start_of(box.python_fields, tmp_path, ["printf", "%s|%s", "é漢\n\t", "\\"], ["A=ü"]))
+    found.send(start_of(fields, tmp_path, ["printf", "%s|%s", "é漢\n\t", "\\"], ["A=ü"]))
     code = found.end()[2]
     found.close()
     assert (code, (tmp_path / "out").read_text(encoding="utf-8")) == ("0", "é漢\n\t|\\")
@@ -210,20 +212,20 @@ def test_each_python_serves_without_a_locale(tmp_path, interpreter):
 
 def test_enter_takes_the_shell_where_there_is_no_python(tmp_path):
     (tmp_path / "sh").symlink_to("/bin/sh")
-    found = Inside(["/bin/sh", str(FOLDER / "enter.sh"), str(FOLDER)], env={"PATH": str(tmp_path)})
+    found = Inside(["/bin/sh", str(FOLDER / "enter.sh"), str(FOLDER), ""], env={"PATH": str(tmp_path)})
     kind = found.kind
     found.close()
-    assert kind == ["ready", "sh"]
+    assert kind[:2] == ["ready", "sh"]
 
 
 def test_enter_takes_the_shell_where_python_is_cut_down(tmp_path):
     cut = tmp_path / "python3"
     cut.write_text("#!/bin/sh\nexit 1\n")
     cut.chmod(0o755)
-    found = Inside(["/bin/sh", str(FOLDER / "enter.sh"), str(FOLDER)], env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    found = Inside(["/bin/sh", str(FOLDER / "enter.sh"), str(FOLDER), ""], env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
     kind = found.kind
     found.close()
-    assert kind == ["ready", "sh"]
+    assert kind[:2] == ["ready", "sh"]
 
 
 def test_enter_takes_the_shell_where_python_lacks_what_it_waits_with(tmp_path):
@@ -234,15 +236,131 @@ def test_enter_takes_the_shell_where_python_lacks_what_it_waits_with(tmp_path):
         f'exec "{sys.executable}" $1 $2 $3 -c "import sys; sys.modules[\'resource\'] = None; $5"\n'
     )
     cut.chmod(0o755)
-    found = Inside(["/bin/sh", str(FOLDER / "enter.sh"), str(FOLDER)], env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    found = Inside(["/bin/sh", str(FOLDER / "enter.sh"), str(FOLDER), ""], env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
     kind = found.kind
     found.close()
-    assert kind == ["ready", "sh"]
+    assert kind[:2] == ["ready", "sh"]
 
 
 def test_enter_takes_python_where_there_is_one(tmp_path):
     (tmp_path / "python3").symlink_to(sys.executable)
-    found = Inside(["/bin/sh", str(FOLDER / "enter.sh"), str(FOLDER)], env={"PATH": str(tmp_path)})
+    found = Inside(["/bin/sh", str(FOLDER / "enter.sh"), str(FOLDER), ""], env={"PATH": str(tmp_path)})
     kind = found.kind
     found.close()
-    assert kind == ["ready", "python"]
+    assert kind[:2] == ["ready", "python"]
+
+
+# ---- Lanes
+
+
+def begun(found, tmp_path, words, **more):
+    """Start a step that makes a file `begun` in its folder; return once it has."""
+    found.send(start_of(fields, tmp_path, words, **more))
+    while not (tmp_path / "begun").exists():
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def looped():
+    """Give a loop in Python."""
+    found = Inside(python(sys.executable)[0])
+    yield found
+    found.close()
+
+
+def test_steps_of_a_lane_run_one_after_another(looped, tmp_path):
+    for number in range(20):
+        told = ["start", "l", f"t{number}", "p", str(tmp_path), f"{tmp_path}/out", f"{tmp_path}/err", "0", "0"]
+        looped.send(fields([*told, "sh", "-c", "mkdir busy && sleep 0.01 && rmdir busy"]))
+    ends = [looped.end() for _ in range(20)]
+    assert [end[1:4] for end in ends] == [[f"t{number}", "0", "0"] for number in range(20)]
+
+
+def test_what_leaves_a_step_s_session_ends_with_the_step(looped, tmp_path, alive):
+    away = f"(setsid sh -c 'echo > begun; sleep 60; : {tmp_path}' &) ; while [ ! -e begun ]; do sleep 0.01; done"
+    looped.send(start_of(fields, tmp_path, ["sh", "-c", away]))
+    assert (looped.end()[2], alive(f": {tmp_path}")) == ("0", 0)
+
+
+def test_what_a_step_leaves_does_not_end_another_lane_s_step(looped, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    begun(looped, tmp_path / "a", ["sh", "-c", "echo > begun; sleep 0.5; echo whole"], token="a")
+    looped.send(start_of(fields, tmp_path / "b", ["sh", "-c", "(setsid sleep 60 &)"], token="b"))
+    assert [looped.end()[1:4], looped.end()[1:4]] == [["b", "0", "0"], ["a", "0", "0"]]
+    assert (tmp_path / "a" / "out").read_text() == "whole\n"
+
+
+def test_a_step_that_holds_more_than_it_may_is_ended(looped, tmp_path):
+    hold = "import time; held = bytearray(200 << 20); time.sleep(60)"
+    looped.send(start_of(fields, tmp_path, [sys.executable, "-c", hold], mib=100))
+    told = looped.answer()
+    assert (told[:2], int(told[2]) > 100) == (["over", "t"], True)
+    assert looped.end()[2:4] == ["0", "9"]
+
+
+def test_what_all_processes_of_a_step_hold_counts_together(looped, tmp_path):
+    hold = f"{sys.executable} -c 'import time; held = bytearray(80 << 20); time.sleep(60)' & "
+    looped.send(start_of(fields, tmp_path, ["sh", "-c", hold * 3 + "wait"], mib=200))
+    assert looped.answer()[:2] == ["over", "t"]
+
+
+def test_a_step_that_holds_less_than_it_may_is_left_alone(looped, tmp_path):
+    hold = "import time; held = bytearray(50 << 20); time.sleep(1)"
+    looped.send(start_of(fields, tmp_path, [sys.executable, "-c", hold], mib=200))
+    assert looped.answer()[:3] == ["end", "t", "0"]
+
+
+def test_nothing_begins_after_a_halt(looped, tmp_path):
+    begun(looped, tmp_path, ["sh", "-c", "echo > begun; sleep 0.3"])
+    looped.send(fields(["start", "lt", "next", "p", str(tmp_path), f"{tmp_path}/out", f"{tmp_path}/err", "0", "0", "true"]))
+    looped.send("halt")
+    assert [looped.answer()[:2], looped.answer()[:2]] == [["end", "t"], ["dropped", "next"]]
+
+
+def test_a_lane_that_is_killed_takes_its_step_along_and_is_told_of(looped, tmp_path, alive):
+    begun(looped, tmp_path, ["sh", "-c", f"echo > begun; sleep 60; : {tmp_path}"])
+    lane_pid = next(
+        pid for pid, (parent, _, _) in lane.processes().items() if parent == looped.process.pid
+    )
+    os.kill(lane_pid, signal.SIGKILL)
+    assert looped.answer() == ["lost", "lt"]
+    assert alive(f": {tmp_path}") == 0
+
+
+def test_the_loop_goes_on_with_a_new_lane_after_one_was_killed(looped, tmp_path):
+    begun(looped, tmp_path, ["sh", "-c", "echo > begun; sleep 60"])
+    os.kill(
+        next(pid for pid, (parent, _, _) in lane.processes().items() if parent == looped.process.pid), signal.SIGKILL
+    )
+    looped.answer()
+    looped.send(start_of(fields, tmp_path, ["true"]))
+    assert looped.end()[2] == "0"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_loop_that_is_killed_leaves_nothing_running(looped, tmp_path, alive, number):
+    begun(looped, tmp_path, ["sh", "-c", f"echo > begun; sleep 60; : {tmp_path}"])
+    looped.process.send_signal(number)  # SIGTERM it ignores: what arrives by group is for the runner to decide
+    if number == signal.SIGTERM:
+        looped.close()
+    while alive(f": {tmp_path}"):
+        time.sleep(0.01)
+
+
+def test_a_step_may_start_a_script_without_an_interpreter_s_name(looped, tmp_path):
+    (tmp_path / "bare").write_text("echo said\n")
+    (tmp_path / "bare").chmod(0o755)
+    looped.send(start_of(fields, tmp_path, [str(tmp_path / "bare")]))
+    looped.end()
+    assert "bare" in (tmp_path / "err").read_text()  # as execve(2) has it; a shell would be guessing
+
+
+def test_an_end_tells_of_times_and_of_what_was_used(looped, tmp_path):
+    looped.send(start_of(fields, tmp_path, ["sh", "-c", "sleep 0.1"]))
+    before = time.time()
+    _, _, _, _, user, system, peak, read, written, start, wall, killed = looped.end()
+    assert 0.1 <= float(wall) < 5
+    assert abs(float(start) - before) < 5
+    assert (float(user) < 1, float(system) < 1, int(peak) > 500, int(read) >= 0, int(written) >= 0) == (True,) * 5
+    assert killed == "0"

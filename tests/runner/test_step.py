@@ -39,25 +39,6 @@ def test_a_value_in_a_shell_text_is_quoted():
     assert step.command(found, fill) == ["/bin/sh", "-c", "echo 'it'\"'\"'s $x'"]
 
 
-def test_a_short_log_is_kept_whole(tmp_path):
-    (tmp_path / "log").write_bytes(b"x" * step.LOG_BYTES)
-    assert step.kept(tmp_path / "log") == "x" * step.LOG_BYTES
-
-
-def test_a_log_that_is_one_byte_too_long_says_so(tmp_path):
-    (tmp_path / "log").write_bytes(b"x" * (step.LOG_BYTES + 1))
-    assert "… 1 bytes left out …" in step.kept(tmp_path / "log")
-
-
-def test_a_log_that_is_not_there_is_empty(tmp_path):
-    assert step.kept(tmp_path / "log") == ""
-
-
-def test_a_pipe_in_a_log_s_place_is_not_waited_for(tmp_path):
-    os.mkfifo(tmp_path / "log")
-    assert step.kept(tmp_path / "log") == ""
-
-
 def staged(tmp_path, attempt="a1", path="o.txt"):
     """Stage one output as an attempt does; return where."""
     folder = tmp_path / f"work-{attempt}"
@@ -97,12 +78,54 @@ def test_a_task_without_outputs_stages_nothing(tmp_path):
     assert not (tmp_path / "s").exists()
 
 
-def test_a_working_folder_links_to_the_code(tmp_path):
-    step.lay_out(str(tmp_path / "w"), "/code", ["a.py", "lib"])
-    assert {path.name: str(path.readlink()) for path in (tmp_path / "w").iterdir()} == {
-        "a.py": "/code/a.py",
-        "lib": "/code/lib",
-    }
+def folder_of(tmp_path, files=("a", "b/c")):
+    for path in files:
+        (tmp_path / "w" / "maps" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "w" / "maps" / path).write_text(path)
+
+
+def stage_maps(tmp_path, attempt="a"):
+    found = step.stage(task("t", "true", outputs={"m": "maps/"}), str(tmp_path / "w"), str(tmp_path / attempt), attempt)
+    return found["m"]
+
+
+def test_a_folder_is_an_output_with_all_it_holds(tmp_path):
+    folder_of(tmp_path)
+    found = stage_maps(tmp_path)
+    assert (found["files"], found["size"]) == (2, 4)
+    assert (tmp_path / "a" / "a" / "maps" / "b" / "c").read_text() == "b/c"
+
+
+def test_a_folder_s_digest_tells_of_names_and_contents(tmp_path):
+    digests = set()
+    for number, files in enumerate((["a", "b"], ["a", "c"], ["a"], ["a/b"], ["b/a"])):
+        (tmp_path / str(number)).mkdir()
+        folder_of(tmp_path / str(number), files)
+        digests.add(stage_maps(tmp_path / str(number))["sha256"])
+    assert len(digests) == 5
+
+
+def test_an_empty_folder_is_no_output(tmp_path):
+    (tmp_path / "w" / "maps").mkdir(parents=True)
+    with pytest.raises(step.StepError, match="left empty"):
+        stage_maps(tmp_path)
+
+
+@pytest.mark.parametrize("make", [lambda path: path.symlink_to("/etc/hostname"), os.mkfifo])
+def test_a_folder_of_outputs_holds_files_and_folders_only(tmp_path, make):
+    folder_of(tmp_path)
+    make(tmp_path / "w" / "maps" / "b" / "odd")
+    with pytest.raises(step.StepError, match="`b/odd` among the outputs"):
+        stage_maps(tmp_path)
+
+
+def test_a_link_on_the_way_to_an_output_is_not_followed(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "o.txt").touch()
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "deep").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(step.StepError, match="not a regular file in the step's folder"):
+        step.stage(task("t", "true", outputs={"o": "deep/o.txt"}), str(tmp_path / "w"), str(tmp_path / "s"), "a")
 
 
 def test_clearing_follows_no_link(tmp_path):

@@ -1,0 +1,59 @@
+"""What a step keeps for its next attempt, also where two copies of it run at once."""
+
+import os
+
+from sciflow.runner import checkpoints
+
+
+def begun(tmp_path, attempt, ended=()):
+    return checkpoints.begin(str(tmp_path), "t", 5, attempt, set(ended))
+
+
+def write(folder, text):
+    with open(os.path.join(folder, "state"), "w", encoding="utf-8") as stream:
+        stream.write(text)
+
+
+def read(folder):
+    with open(os.path.join(folder, "state"), encoding="utf-8") as stream:
+        return stream.read()
+
+
+def test_the_first_attempt_begins_with_nothing(tmp_path):
+    assert os.listdir(begun(tmp_path, "a1")) == []
+
+
+def test_an_attempt_goes_on_from_what_the_last_one_left(tmp_path):
+    write(begun(tmp_path, "a1"), "far")
+    assert read(begun(tmp_path, "a2", ["a1"])) == "far"
+    assert os.listdir(checkpoints.folder(str(tmp_path), "t", 5)) == ["a2"]
+
+
+def test_two_attempts_at_once_do_not_write_into_one_folder(tmp_path):
+    first = begun(tmp_path, "a1")
+    write(first, "far")
+    second = begun(tmp_path, "a2")
+    write(second, "further")
+    assert (read(first), read(second)) == ("far", "further")
+
+
+def test_of_several_the_one_that_has_ended_is_taken(tmp_path):
+    first, second = begun(tmp_path, "a1"), begun(tmp_path, "a2")
+    write(first, "of a1")
+    write(second, "of a2")
+    assert read(begun(tmp_path, "a3", ["a1"])) == "of a1"
+
+
+def test_a_checkpoint_that_went_on_is_told_from_one_that_did_not(tmp_path):
+    folder = begun(tmp_path, "a1")
+    write(folder, "far")
+    before = checkpoints.marks(folder)
+    assert checkpoints.marks(folder) == before
+    write(folder, "further")
+    assert checkpoints.marks(folder) != before
+
+
+def test_nothing_is_kept_of_a_step_that_is_done(tmp_path):
+    write(begun(tmp_path, "a1"), "far")
+    checkpoints.done(str(tmp_path), "t", 5)
+    assert not os.path.exists(checkpoints.folder(str(tmp_path), "t", 5))
