@@ -42,6 +42,8 @@ OUTPUTS = "outputs"
 WORK = "work"
 ROUNDS = "rounds"
 LOGS = "logs"
+CANCEL = "cancel"  # where this file stands, every worker of the run stops in good order
+NOW = "now.json"  # what a worker is at, in its folder below work/, written anew every few seconds
 DEFAULT_RUN = "main"
 
 # What a task that is a Python function leaves in its working folder.
