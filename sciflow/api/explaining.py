@@ -124,10 +124,10 @@ def _again(
             told.append(f"attempt {number} was stopped{reason}, and the next start went on")
         elif state == names.SUPERSEDED:
             told.append(f"attempt {number} ran at the same time as another, which was first")
-        elif counts is not None and record["attempt"] != counts["attempt"]:
-            told.append(f"attempt {number} ended well, but was cut off before its outputs had their name")
-        else:
+        elif counts is not None and record["attempt"] == counts["attempt"]:
             told.append(f"attempt {number} counts; another worker had the step at the same time")
+        else:
+            told.append(f"attempt {number} ended well, but was cut off before its outputs had their name")
     return told
 
 
