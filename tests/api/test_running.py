@@ -8,7 +8,7 @@ import pytest
 
 from sciflow import api
 from sciflow.errors import BundleError, SurroundingsError, UsageError
-from sciflow.runner import names
+from sciflow.runner import names, rounds
 from tests import small
 
 
@@ -69,6 +69,21 @@ def test_a_failed_step_makes_the_run_incomplete_and_its_dependents_skipped(tmp_p
 def test_submit_says_what_is_missing_where_there_is_no_slurm(tmp_path):
     with pytest.raises(SurroundingsError, match="sbatch"):
         api.submit(small.compiled(tmp_path))
+
+
+def test_a_launch_that_was_submitted_is_written_down_with_a_mark_of_its_own(tmp_path, monkeypatch):
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "sbatch").write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > '{tmp_path}/said'; echo '77;cluster'\n")
+    (programs / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    bundle = small.compiled(tmp_path / "study")
+    (bundle / "runs" / "main").mkdir(parents=True)
+    (bundle / "runs" / "main" / "cancel").touch()
+    assert api.submit(bundle) == 77
+    (job,) = rounds.recorded(str(bundle / "runs" / "main"))
+    assert (job["id"], f"--comment={job['mark']}" in (tmp_path / "said").read_text().splitlines()) == (77, True)
+    assert not (bundle / "runs" / "main" / "cancel").exists()  # a fresh start
 
 
 GREEDY = ("[tasks.total]\n", "[tasks.total]\nresources = { cpus = 4096 }\n")
