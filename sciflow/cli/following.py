@@ -87,7 +87,7 @@ def _watched(bundle: Path, run_name: str, *, as_json: bool) -> Mapping[str, Any]
             before = changed
     finally:
         if screen:
-            screen.draw([])
+            screen.clear()
     return found
 
 
@@ -130,7 +130,7 @@ def _about(found: Mapping[str, Any]) -> list[str]:
         )
     if found.get("jobs_unknown"):
         lines.append(f"Slurm does not say what it still has: {found['jobs_unknown']}")
-    if found["cancelled"]:
+    if found["cancelled"] and _done(found) < found["steps"]:
         lines.append("cancelled: the next start goes on")
     return lines
 

@@ -190,7 +190,10 @@ def work(bundle, plan, room, chosen):
     engine = box.choose(plan["boxes"], chosen.engine or os.environ.get("SCIFLOW_ENGINE"))
     if engine["isolation"] == "none":
         say("engine `%s`: nothing is isolated, and the image is not used" % engine["engine"])
-    code = worker.run(engine, wanted, progress)
+    try:
+        code = worker.run(engine, wanted, progress)
+    finally:
+        progress.end()
     if code:
         return code
     settled, _ = records.settle(run, records.read(run))

@@ -157,6 +157,11 @@ class Screen(object):
         self._write(self._back(self.size()[0]) + text + "\n")
         self._drawn = []
 
+    def clear(self):
+        """Take away what is drawn."""
+        self._write(self._back(self.size()[0]))
+        self._drawn = []
+
     def _back(self, columns):
         # A terminal made narrower since has broken the lines that it shows.
         high = sum(max(1, -(-len(line) // columns)) for line in self._drawn)
@@ -199,6 +204,11 @@ class Progress(object):
             self._screen.say("sciflow: " + text)
         else:
             print("sciflow: " + text, file=self._stream, flush=True)
+
+    def end(self):
+        """Leave the terminal to others, however the work ended."""
+        if self._screen:
+            self._screen.clear()
 
     def __call__(self, counts, order, running, *, final=False, busy_s=None, left=None):
         """Take note of how it stands; show it when it is time to.

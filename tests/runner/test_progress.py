@@ -192,6 +192,15 @@ def test_what_is_said_stays_above():
     assert terminal.seen(terminal.close()) == ["said", "three"]
 
 
+def test_what_is_cleared_leaves_the_line_to_others():
+    terminal = Terminal(40)
+    screen = progress.Screen(terminal.stream)
+    screen.draw(["one", "two"])
+    screen.clear()
+    terminal.stream.write("other")
+    assert terminal.seen(terminal.close()) == ["other"]
+
+
 @pytest.mark.parametrize(("no_color", "coloured"), [("1", False), ("", True)])
 def test_failures_are_red_unless_colours_are_not_wanted(monkeypatch, no_color, coloured):
     monkeypatch.setenv("NO_COLOR", no_color)
