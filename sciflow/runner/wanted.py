@@ -73,4 +73,4 @@ def chosen(steps, points=(), tasks=(), single=()):
                 found[need].update(range(steps.count(need)))
             else:
                 found[need].update(steps.of[need][steps.first(task["name"], number)] for number in mine)
-    return sorted((name, number) for name in found for number in found[name])
+    return [(name, number) for name in sorted(found) for number in sorted(found[name])]
