@@ -1,12 +1,15 @@
 """A small study that runs on the host in a blink, and how tests write it, compile it and speak the command line."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from sciflow import api
+from sciflow.runner import facts
 
 HEAD = """\
 format = 1
@@ -140,3 +143,29 @@ def random_study(folder):
     with (folder / "t.py").open("a", encoding="utf-8") as code:
         code.write(NOISE)
     return file
+
+
+def gated(gate, before="true"):
+    """Return changes of the study after which the steps of `train` wait for a file, so that a test says when they end."""
+    old = ', "train", "{prepare.clean}", "{size}", "{rate}"]'
+    wait = f"{before}; while [ ! -e '{gate}' ]; do sleep 0.02; done; exec {sys.executable} t.py train {{prepare.clean}} {{size}} {{rate}}"
+    return ((f'run = ["{sys.executable}", "t.py"{old}', f'shell = """{wait}"""'),)
+
+
+def at_work(bundle, name="wlive", owner=None, run="main", **now):
+    """Write what a worker of a run writes of itself: who it is (this process, if left out), and what it is at."""
+    folder = Path(bundle) / "runs" / run / "work" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "owner.json").write_text(json.dumps(owner or facts.owner()), encoding="utf-8")
+    if now:
+        told = {"time": time.time(), "since": time.time() - 10, "running": [], "cpus": 2, "busy_s": 0.0}
+        (folder / "now.json").write_text(json.dumps({**told, "done": 0, "failed": 0, "of": 0, **now}), encoding="utf-8")
+    return folder
+
+
+def until(holds, what):
+    """Wait for something that other processes bring about."""
+    end = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)

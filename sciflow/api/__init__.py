@@ -5,16 +5,20 @@ Every deliberate failure is an error of `sciflow.errors`.
 """
 
 from sciflow.api.caching import UNUSED_DAYS, cache_gc, cache_ls
+from sciflow.api.cancelling import Cancelled, cancel
 from sciflow.api.carrying import Carried, Say, carry, fetch, silent, wrap
+from sciflow.api.explaining import why
+from sciflow.api.following import at_work, follow, has_record, logs, printed, so_far, status
 from sciflow.api.judging import Replayed, collect, replay, report, sample, verify
 from sciflow.api.locking import Locked, lock, lock_check
 from sciflow.api.making import Compiled, compile, compile_all, init, schema  # noqa: A004  the verb's name
 from sciflow.api.measuring import Checked, Listing, check, check_all, points, save_points
-from sciflow.api.running import logs, run, status, submit
+from sciflow.api.running import run, submit
 from sciflow.api.surroundings import doctor
 
 __all__ = [
     "UNUSED_DAYS",
+    "Cancelled",
     "Carried",
     "Checked",
     "Compiled",
@@ -22,8 +26,10 @@ __all__ = [
     "Locked",
     "Replayed",
     "Say",
+    "at_work",
     "cache_gc",
     "cache_ls",
+    "cancel",
     "carry",
     "check",
     "check_all",
@@ -32,11 +38,14 @@ __all__ = [
     "compile_all",
     "doctor",
     "fetch",
+    "follow",
+    "has_record",
     "init",
     "lock",
     "lock_check",
     "logs",
     "points",
+    "printed",
     "replay",
     "report",
     "run",
@@ -44,8 +53,10 @@ __all__ = [
     "save_points",
     "schema",
     "silent",
+    "so_far",
     "status",
     "submit",
     "verify",
+    "why",
     "wrap",
 ]

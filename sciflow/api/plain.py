@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciflow.api import carrying, judging, making, measuring, running, staging, whole
+from sciflow.api import cancelling, carrying, explaining, following, judging, making, measuring, running, staging, whole
 from sciflow.errors import BundleError, SciflowError, SurroundingsError, UsageError
 from sciflow.runner import names
 
@@ -156,8 +156,20 @@ class Bundle:
         return self.collect(name)
 
     def status(self, name: str = names.DEFAULT_RUN) -> dict[str, Any]:
-        """Count what is on record."""
-        return running.status(self.path, name)
+        """Say how far a run is."""
+        return following.status(self.path, name)
+
+    def logs(self, step: str | None = None, name: str = names.DEFAULT_RUN, **words: Any) -> list[Mapping[str, Any]]:
+        """Return the record of one step (`train/12`), or of each that did not succeed; `words` are `api.logs`'s."""
+        return following.logs(self.path, step, name, **words)
+
+    def why(self, step: str, name: str = names.DEFAULT_RUN) -> dict[str, Any]:
+        """Say all that is known of a step: its key, what it waits for, its attempts."""
+        return explaining.why(self.path, step, name)
+
+    def cancel(self, name: str = names.DEFAULT_RUN, **words: Any) -> cancelling.Cancelled:
+        """Stop a run in good order, and wait until it has stopped here; `words` are `api.cancel`'s."""
+        return cancelling.cancel(self.path, name, **words)
 
     def collect(self, name: str = names.DEFAULT_RUN) -> Results:
         """Write a run's tables, and return its results. Raises IncompleteError where it has no records."""

@@ -1,20 +1,19 @@
-"""Start a bundle, here or on Slurm, and see how far it is."""
+"""Start a bundle, here or on Slurm."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path  # noqa: TC003  part of the signatures that programs look at
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sciflow.api.carrying import Say, choose, present, silent
 from sciflow.errors import BundleError, SurroundingsError, UsageError
-from sciflow.runner import names, rounds
+from sciflow.runner import names, rounds, wanted, work
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 
 def _refuse_changed(path: Path) -> None:
@@ -41,19 +40,30 @@ def run(
     degrade: bool = False,
     programs: str | None = None,
     points: Sequence[int] = (),
+    tasks: Sequence[str] = (),
+    steps: Sequence[str] = (),
+    max_failures: int | None = None,
+    quiet: bool = False,
     say: Say = silent,
 ) -> tuple[Path, int]:
     """Run what remains of a bundle here; return the run's folder and the runner's exit code (0 done, 5 incomplete, …).
 
-    The runner of the bundle itself does the work, in a process of its own; it talks on standard error. With `degrade`,
-    tasks that ask for more than is here run with what is here, and the records say so. `programs` is a PATH for the
-    host engine, instead of this process's own.
+    The runner of the bundle itself does the work, in a process of its own; it talks on standard error, and `quiet`
+    keeps it from saying how far it is. With `degrade`, tasks that ask for more than is here run with what is here, and
+    the records say so. `programs` is a PATH for the host engine, instead of this process's own.
+
+    `tasks` and `points` together choose the steps of these tasks at these points, `steps` (`train/12`) single ones
+    beside them; what they need is run too. After `max_failures` failed steps no more are started (0: never; left out:
+    as the workflow says). Raises UsageError for what the bundle does not have.
     """
     from sciflow.bundle import folder
 
     _refuse_changed(path)
     bundle = folder.read(path)
     place = bundle.run(run_name)
+    fault = wanted.refusal(bundle.plan, points, tasks, steps)
+    if fault:
+        raise UsageError(fault[0], hint=fault[1])
     chosen = choose(bundle, engine)
     present(bundle, chosen, say)
     words = [
@@ -69,6 +79,12 @@ def run(
     ]
     words += [*(["-j", str(jobs)] if jobs else []), *(["--now"] if now else []), *(["--failed"] if failed else [])]
     words += [*(["--degrade"] if degrade else []), *(word for point in points for word in ("--point", str(point)))]
+    words += [
+        *(word for task in tasks for word in ("--task", task)),
+        *(word for step in steps for word in ("--step", step)),
+    ]
+    words += [] if max_failures is None else ["--max-failures", str(max_failures)]
+    words += ["--quiet"] if quiet else []
     environment = {**os.environ, "PATH": programs} if programs else None
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL, env=environment)
     while True:
@@ -87,11 +103,14 @@ def submit(path: Path, *, say: Say = silent) -> int:
     present(bundle, choose(bundle, None), say)
     logs = bundle.run() / names.LOGS
     logs.mkdir(parents=True, exist_ok=True)
+    (bundle.run() / names.CANCEL).unlink(missing_ok=True)  # that was for those at work then: this is a fresh start
+    mark = f"sciflow:{work.token()}"
     try:
         answer = rounds.ask(
             [
                 "sbatch",
                 "--parsable",
+                f"--comment={mark}",
                 f"--output={str(logs).replace('%', '%%')}/launch-%j.log",
                 str(path.resolve() / names.LAUNCHER),
             ],
@@ -99,42 +118,6 @@ def submit(path: Path, *, say: Say = silent) -> int:
         )
     except rounds.SlurmError as error:
         raise SurroundingsError(str(error)) from error
-    return int(answer.strip().split(";")[0])
-
-
-def status(path: Path, run_name: str = names.DEFAULT_RUN) -> dict[str, Any]:
-    """Count what is on record: {"steps", "tasks": {task: {"steps", state: n}}, "rounds", "jobs"}.
-
-    `jobs` are those of the last round that Slurm still has.
-    """
-    from sciflow.bundle import folder
-    from sciflow.runner import records
-
-    bundle = folder.read(path)
-    settled, _ = bundle.settled(run_name)
-    found: dict[str, Any] = {"run": run_name, **records.counts(bundle.plan, settled)}
-    past = rounds.rounds(str(bundle.run(run_name)))
-    found["rounds"] = len(past)
-    found["jobs"] = []
-    if past and shutil.which("squeue"):
-        try:
-            found["jobs"] = rounds.live([job["id"] for job in past[-1][1]["jobs"] if job["id"]])
-        except rounds.SlurmError as error:
-            found["jobs_unknown"] = str(error)  # records are the truth; that the queue is out of reach is worth a word
-    return found
-
-
-def logs(path: Path, step: str | None = None, run_name: str = names.DEFAULT_RUN) -> list[Mapping[str, Any]]:
-    """Return the record of one step (`train/12`), or of every step that did not succeed. Raises UsageError."""
-    from sciflow.bundle import folder
-
-    bundle = folder.read(path)
-    settled, _ = bundle.settled(run_name)
-    if step is None:
-        return [record for _, record in sorted(settled.items()) if record["state"] not in (names.DONE, names.SKIPPED)]
-    task, _, number = step.partition("/")
-    record = settled.get((task, int(number))) if number.isdecimal() else None
-    if record is None:
-        known = ", ".join(f"{entry['name']}/0…{entry['steps'] - 1}" for entry in bundle.plan["tasks"])
-        raise UsageError(f"run `{run_name}` has no record of a step `{step}`", hint=f"the steps are {known}")
-    return [record]
+    job = int(answer.strip().split(";")[0])
+    rounds.launched(str(bundle.run()), job, mark)
+    return job

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -46,14 +47,27 @@ class Bundle:
         Raises BundleError if one is torn.
         """
         run = str(self.run(name))
-        try:
+        with _readable():
             return records.settle(run, records.read(run))  # type: ignore[no-any-return]
-        except records.TornError as error:
-            raise BundleError(
-                str(error), hint="a segment was changed after it was written; restore it, or remove the run"
-            ) from error
-        except OSError as error:
-            raise SurroundingsError(f"`{error.filename}`: {error.strerror}") from error
+
+    def attempts(self, name: str = names.DEFAULT_RUN) -> list[Mapping[str, Any]]:
+        """Return the record of every attempt, in the order of their ends. Raises BundleError if one is torn."""
+        with _readable():
+            found = [record for record in records.read(str(self.run(name))) if "facts" not in record]
+        return sorted(found, key=lambda record: (record["end"], record["attempt"]))
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    """Turn what can be wrong with segments into our errors."""
+    try:
+        yield
+    except records.TornError as error:
+        raise BundleError(
+            str(error), hint="a segment was changed after it was written; restore it, or remove the run"
+        ) from error
+    except OSError as error:
+        raise SurroundingsError(f"`{error.filename}`: {error.strerror}") from error
 
 
 def expect(path: Path) -> None:

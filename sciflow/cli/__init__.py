@@ -8,7 +8,7 @@ import traceback
 
 import click
 
-from sciflow.cli import commands, images, keys, stock  # noqa: F401  they register themselves
+from sciflow.cli import commands, following, images, keys, steps, stock  # noqa: F401  they register themselves
 from sciflow.cli.group import sciflow
 from sciflow.cli.show import refused
 from sciflow.errors import SciflowError, SurroundingsError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import click
 
 from sciflow import api
 from sciflow.cli.group import FOLDER, WORKFLOW_FILE, command, engine_option, run_option, trust_option
-from sciflow.cli.show import answer, measured, on_terminal, plain, table, talk
+from sciflow.cli.show import answer, measured, plain, table, talk
 from sciflow.runner import names
 
 if TYPE_CHECKING:
@@ -135,6 +134,18 @@ def _compile(file: Path, *, say: Callable[[str], None], **options: Any) -> tuple
     metavar="I",
     help="Only what this point needs (may be repeated).",
 )
+@click.option(
+    "--task", "tasks", multiple=True, metavar="NAME", help="Only this task, and what it needs (may be repeated)."
+)
+@click.option(
+    "--step", "steps", multiple=True, metavar="STEP", help="Only this step, like train/12, and what it needs."
+)
+@click.option(
+    "--max-failures", type=click.IntRange(0), metavar="N", help="Start no more when N steps have failed (0: never)."
+)
+@click.option(
+    "--keep-going/--stop-at-failure", default=None, help="As --max-failures 0, or 1, whatever the workflow says."
+)
 def run(
     target: Path,
     run_name: str,
@@ -142,6 +153,10 @@ def run(
     engine: str | None,
     jobs: int | None,
     points: tuple[int, ...],
+    tasks: tuple[str, ...],
+    steps: tuple[str, ...],
+    max_failures: int | None,
+    keep_going: bool | None,
     sweep: str | None,
     now: bool,
     failed: bool,
@@ -153,14 +168,18 @@ def run(
 
     Example: sciflow run bundles/digits-0123456789ab -j 4
     """
+    if keep_going is not None and max_failures is not None:
+        raise click.UsageError("--max-failures excludes --keep-going and --stop-at-failure.")
+    if keep_going is not None:
+        max_failures = 0 if keep_going else 1
     say = talk(quiet=quiet)
     bundle = target
     if target.is_file():
         (made,) = _compile(target, sweeps=[sweep] if sweep else [], alone=True, say=say)
         bundle = made.path
-    place, code = api.run(
-        bundle, run_name, engine=engine, jobs=jobs, now=now, failed=failed, degrade=degrade, points=points, say=say
-    )
+    how: dict[str, Any] = {"engine": engine, "jobs": jobs, "now": now, "degrade": degrade, "quiet": quiet, "say": say}
+    what: dict[str, Any] = {"points": points, "tasks": tasks, "steps": steps, "failed": failed}
+    place, code = api.run(bundle, run_name, max_failures=max_failures, **what, **how)
     answer({"run": str(place), "bundle": str(bundle), "code": code}, str(place), as_json=as_json)
     return code
 
@@ -174,61 +193,6 @@ def submit(bundle: Path, *, as_json: bool, quiet: bool) -> None:
     """
     job = api.submit(bundle, say=talk(quiet=quiet))
     answer({"job": job}, str(job), as_json=as_json)
-
-
-@command()
-@click.argument("bundle", type=FOLDER)
-@run_option
-@click.option("--watch", is_flag=True, help="Say it again every five seconds, until all is done.")
-def status(bundle: Path, run_name: str, *, watch: bool, as_json: bool, quiet: bool) -> int:
-    """Count what is on record, task by task; no accounting is needed. Code 5 while anything is missing.
-
-    Example: sciflow status bundles/digits-0123456789ab --watch
-    """
-    while True:
-        found = api.status(bundle, run_name)
-        states = [
-            names.DONE,
-            *sorted({state for task in found["tasks"].values() for state in task} - {"steps", names.DONE}),
-        ]
-        rows = [["task", "steps", *states]] + [
-            [task, str(counts["steps"]), *(str(counts.get(state, 0)) for state in states)]
-            for task, counts in found["tasks"].items()
-        ]
-        done = sum(task.get(names.DONE, 0) for task in found["tasks"].values())
-        over = done == found["steps"] or not watch
-        if over or on_terminal():
-            lines = table(rows)
-            if found["jobs"]:
-                lines.append(
-                    f"round {found['rounds']}: Slurm still has the jobs {', '.join(str(job) for job in found['jobs'])}"
-                )
-            if not quiet or over:
-                answer(found, f"{done} of {found['steps']} steps done", as_json=as_json, lines=lines)
-        if over:
-            return names.EXIT_OK if done == found["steps"] else names.EXIT_INCOMPLETE
-        time.sleep(5)
-
-
-@command()
-@click.argument("bundle", type=FOLDER)
-@click.argument("step", required=False)
-@run_option
-def logs(bundle: Path, step: str | None, run_name: str, *, as_json: bool, quiet: bool) -> None:  # noqa: ARG001
-    """Show what a step printed, and how it ended; without a step, every one that did not succeed.
-
-    Example: sciflow logs bundles/digits-0123456789ab train/12
-    """
-    found = api.logs(bundle, step, run_name)
-    lines = []
-    for record in found:
-        why = f" ({record['reason']})" if record["reason"] else ""
-        lines.append(
-            f"== {record['task']}/{record['step']}: {record['state']}{why}, {record['wall_s']:.2f} s, "
-            f"worker {record['worker']}"
-        )
-        lines += [text for stream in ("stdout", "stderr") for text in record[stream].splitlines()]
-    answer({"records": found}, f"{len(found)} steps shown", as_json=as_json, lines=lines)
 
 
 @command()

@@ -14,6 +14,23 @@ from sciflow.runner import names
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+LIFE = (
+    "init",
+    "check",
+    "compile",
+    "run",
+    "submit",
+    "status",
+    "logs",
+    "why",
+    "cancel",
+    "collect",
+    "report",
+    "verify",
+    "replay",
+)
+"""The commands in the order of a study's life; what is not named comes after them, as it was made."""
+
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 FOLDER = click.Path(path_type=Path, file_okay=False)
 WORKFLOW_FILE = click.Path(path_type=Path, dir_okay=False)
@@ -28,8 +45,8 @@ class Grouped(click.Group):
     """The list of commands stands in the order of a study's life, not of the alphabet."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
-        """Return the commands in the order they were made."""
-        return list(self.commands)
+        """Return the commands, those of a study's life first."""
+        return sorted(self.commands, key=lambda name: LIFE.index(name) if name in LIFE else len(LIFE))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

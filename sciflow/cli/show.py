@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from sciflow.errors import SciflowError, WorkflowError
-from sciflow.runner import tree
+from sciflow.runner import progress, tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -77,6 +77,11 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def on_terminal() -> bool:
-    """Say whether a person is watching stderr."""
-    return sys.stderr.isatty()
+def clock(instant: float) -> str:
+    """Write an instant (Unix seconds) for people."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(instant))
+
+
+def on_terminal(stream: TextIO) -> bool:
+    """Say whether a person is watching a stream, on a terminal that can move its cursor."""
+    return bool(progress.watched(stream))

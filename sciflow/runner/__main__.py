@@ -83,59 +83,18 @@ def arguments(words):
             found.add_argument(
                 "--point", type=int, action="append", help="only what this point needs (may be repeated)"
             )
+            found.add_argument("--task", action="append", help="only this task, and what it needs (may be repeated)")
+            found.add_argument("--step", action="append", help="only this step, like `train/12`, and what it needs")
+            found.add_argument("--max-failures", type=int, metavar="N", help="stop when N steps have failed (0: never)")
+            found.add_argument("--quiet", action="store_true", help="say nothing of how far it is")
         if verb == "compare":
             found.add_argument("--against", default="main", help="the earlier run's name (default: main)")
         if verb == "element":
             found.add_argument("--round", type=int, required=True)
             found.add_argument("--array", type=int, required=True)
     parser.set_defaults(verb="run", run="main", engine=None, jobs=None, now=False, failed=False)
-    parser.set_defaults(degrade=False, point=None)
+    parser.set_defaults(degrade=False, point=None, task=None, step=None, max_failures=None, quiet=False)
     return parser.parse_args(words)
-
-
-class Progress(object):
-    """Say how far it is: one line kept up to date on a terminal, a line every half minute elsewhere."""
-
-    EVERY_S = 30
-
-    def __init__(self, total, done):
-        self.total, self.before = total, done
-        self.start = self.last = time.monotonic()
-        self.terminal = sys.stderr.isatty()
-
-    def __call__(self, counts, order, running, final):
-        """Take note of the counts; print when it is time to."""
-        now = time.monotonic()
-        if not final and now - self.last < (0.1 if self.terminal else self.EVERY_S):
-            return
-        self.last = now
-        states = {}
-        for (_, state), count in counts.items():
-            states[state] = states.get(state, 0) + count
-        ended = sum(states.values())
-        done = states.pop("done", 0)
-        text = "%d of %d steps done" % (self.before + done, self.total)
-        text += "".join(", %d %s" % (states[state], state) for state in sorted(states))
-        if running:
-            text += ", %d running" % len(running)
-        left = order.total - ended
-        if ended and left > 0 and not final:
-            text += ", about %s left" % self.human((now - self.start) / ended * left)
-        if final:
-            text += " in %s" % self.human(now - self.start)
-        if self.terminal:
-            print("\r\033[K" + text, end="\n" if final else "", file=sys.stderr, flush=True)
-        else:
-            say(text)
-
-    @staticmethod
-    def human(seconds):
-        """Write a length of time for people."""
-        if seconds < 10:
-            return "%.1f s" % seconds
-        if seconds < 120:
-            return "%d s" % seconds
-        return "%d min" % (seconds // 60) if seconds < 7200 else "%.1f h" % (seconds / 3600)
 
 
 def verified(bundle, room):
@@ -168,6 +127,14 @@ def lessened(task, short):
     return dict(task, resources=dict(task["resources"], **{what: there for what, (_, there) in short.items()}))
 
 
+def uncancel(path):
+    """Take away what told the workers of a run to stop: it was for those at work then, and this is a fresh start."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
 def work(bundle, plan, room, chosen):
     """Run what remains, or one array element of it, here; return the exit code."""
     names, points, box = room("names"), room("points"), room("box")
@@ -182,6 +149,7 @@ def work(bundle, plan, room, chosen):
             when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(start))
             say("outside hours, nothing done: it opens at %s; --now starts at once" % when)
             return names.EXIT_LATER
+        uncancel(os.path.join(run, names.CANCEL))
     steps = points.Steps(plan, points.lines(bundle, plan))
     stands = room("standing").Standing(run, plan)
     if chosen.verb == "run" and chosen.failed:
@@ -192,11 +160,13 @@ def work(bundle, plan, room, chosen):
     if chosen.verb == "element":
         index = int(os.environ["SLURM_ARRAY_TASK_ID"])
         wanted = room("rounds").element(run, chosen.round, chosen.array, index)
-    elif chosen.point:
-        if max(chosen.point) >= steps.points or min(chosen.point) < 0:
-            say("there are points 0 to %d, and no %s" % (steps.points - 1, chosen.point))
+    else:
+        words = room("wanted")
+        fault = words.refusal(plan, chosen.point, chosen.task, chosen.step)
+        if fault:
+            say("%s\n  hint: %s" % fault)
             return names.EXIT_WORDS
-        wanted = steps.of_points(chosen.point)
+        wanted = words.chosen(steps, chosen.point, chosen.task, [words.parted(step) for step in chosen.step or ()])
     tasks = {name for name, _ in wanted} if wanted is not None else {task["name"] for task in plan["tasks"]}
     short = facts.lacking([task for task in plan["tasks"] if task["name"] in tasks], capacity)
     if short and not chosen.degrade:
@@ -209,7 +179,10 @@ def work(bundle, plan, room, chosen):
         told = ["`%s` has %s %d (asked: %d)" % (name, what, there, wanted) for name, what, wanted, there in each(short)]
         say("less is here than was asked for, and it runs all the same: %s" % ", ".join(told))
         plan = dict(plan, tasks=[lessened(task, short.get(task["name"], {})) for task in plan["tasks"]])
-    worker = room("work").Worker(bundle, plan, run, steps, stands, capacity, say, noted)
+    progress = room("progress").Progress(
+        room("progress").begun(stands, wanted), capacity["cpus"], quiet=chosen.quiet
+    )
+    worker = room("work").Worker(bundle, plan, run, steps, stands, capacity, progress.say, noted)
 
     def stop(number, _):
         worker.stopping = worker.stopping or number
@@ -217,11 +190,13 @@ def work(bundle, plan, room, chosen):
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, stop)
     total = sum(task["steps"] for task in plan["tasks"])
-    done = stands.count(names.DONE)
     engine = box.choose(plan["boxes"], chosen.engine or os.environ.get("SCIFLOW_ENGINE"))
     if engine["isolation"] == "none":
         say("engine `%s`: nothing is isolated, and the image is not used" % engine["engine"])
-    code = worker.run(engine, wanted, Progress(total, done))
+    try:
+        code = worker.run(engine, wanted, progress)
+    finally:
+        progress.end()
     if code:
         return code
     stands.refresh()

@@ -45,6 +45,8 @@ WORK = "work"
 CHECKPOINTS = "checkpoints"
 ROUNDS = "rounds"
 LOGS = "logs"
+CANCEL = "cancel"  # where this file stands, every worker of the run stops in good order
+NOW = "now.json"  # what a worker is at, in its folder below work/, written anew every few seconds
 DEFAULT_RUN = "main"
 CANCEL = "cancel"  # where it stands, the run's workers stop
 

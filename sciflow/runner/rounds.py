@@ -24,6 +24,7 @@ ROUND_MIB = 512
 SBATCH_TRIES = 5  # while the controller is busy or away
 STALLED_ROUNDS = 2
 FILE = "round.json"
+LAUNCHES = "launches.jsonl"
 
 
 class SlurmError(Exception):
@@ -75,6 +76,39 @@ def live(jobs):
     out = ask(["squeue", "--noheader", "--array", "--format=%F %T", "--me"], tries=SBATCH_TRIES)
     there = {text.split()[0] for text in out.splitlines() if text.split()}
     return [job for job in jobs if str(job) in there]
+
+
+def launched(run, job, mark):
+    """Write down a launch that was submitted: until it starts, nothing else says that it is of this run."""
+    folder = os.path.join(run, names.ROUNDS)
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, LAUNCHES), "a", encoding="utf-8") as stream:
+        stream.write(json.dumps({"id": job, "mark": mark, "name": "launch"}) + "\n")
+
+
+def recorded(run):
+    """Return the jobs that are written down for a run, each {"id", "mark", "name"}; the last submitted first.
+
+    So a round's next one stands before the arrays that it waits for, and does not start when they are cancelled.
+    """
+    found = []
+    try:
+        with open(os.path.join(run, names.ROUNDS, LAUNCHES), encoding="utf-8") as stream:
+            found = [json.loads(line) for line in stream if line.endswith("\n")]
+    except FileNotFoundError:
+        pass
+    for _, state in rounds(run):
+        found.extend(job for job in state["jobs"] if job["id"])
+    return found[::-1]
+
+
+def standing(jobs):
+    """Return those of the recorded jobs that Slurm still has. An id alone is not enough: Slurm gives them again."""
+    if not jobs:
+        return []
+    out = ask(["squeue", "--noheader", "--me", "--format=%F %k"], tries=SBATCH_TRIES)
+    there = {tuple(line.split()) for line in out.splitlines()}
+    return [job for job in jobs if (str(job["id"]), job["mark"]) in there]
 
 
 def minutes(seconds):

@@ -1,4 +1,4 @@
-"""Bundles started and looked at by the api: run, logs, submit."""
+"""Bundles started by the api: run, submit."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ import pytest
 
 from sciflow import api
 from sciflow.errors import BundleError, SurroundingsError, UsageError
-from sciflow.runner import names
+from sciflow.runner import names, rounds
 from tests import small
 
 
@@ -65,25 +65,25 @@ def test_a_failed_step_makes_the_run_incomplete_and_its_dependents_skipped(tmp_p
     assert (tasks["prepare"].get("done"), tasks["train"].get("failed"), tasks["total"].get("skipped")) == (1, 4, 1)
 
 
-def test_logs_show_what_failed_with_what_it_said(tmp_path):
-    bundle = small.compiled(tmp_path, ('"train", "{prepare.clean}"', '"train", "nowhere"'))
-    api.run(bundle, engine="host")
-    found = api.logs(bundle)
-    assert {(record["task"], record["step"]) for record in found} == {("train", step) for step in range(4)}
-    assert all("nowhere" in record["stderr"] for record in found)
-
-
-@pytest.mark.parametrize("step", ["train", "train/9", "train/", "train/²", "train/-1", "nobody/0", "/"])
-def test_a_step_without_a_record_is_refused_with_the_steps_there_are(ran, step):
-    with pytest.raises(UsageError, match="has no record of a step") as caught:
-        api.logs(ran, step)
-    assert "train/0…3" in caught.value.hint
-
-
 @pytest.mark.skipif(shutil.which("sbatch") is not None, reason="Slurm is here: tests/live holds this verb to it")
 def test_submit_says_what_is_missing_where_there_is_no_slurm(tmp_path):
     with pytest.raises(SurroundingsError, match="sbatch"):
         api.submit(small.compiled(tmp_path))
+
+
+def test_a_launch_that_was_submitted_is_written_down_with_a_mark_of_its_own(tmp_path, monkeypatch):
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "sbatch").write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > '{tmp_path}/said'; echo '77;cluster'\n")
+    (programs / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    bundle = small.compiled(tmp_path / "study")
+    (bundle / "runs" / "main").mkdir(parents=True)
+    (bundle / "runs" / "main" / "cancel").touch()
+    assert api.submit(bundle) == 77
+    (job,) = rounds.recorded(str(bundle / "runs" / "main"))
+    assert (job["id"], f"--comment={job['mark']}" in (tmp_path / "said").read_text().splitlines()) == (77, True)
+    assert not (bundle / "runs" / "main" / "cancel").exists()  # a fresh start
 
 
 GREEDY = ("[tasks.total]\n", "[tasks.total]\nresources = { cpus = 4096 }\n")
@@ -112,3 +112,49 @@ def test_the_host_finds_programs_where_it_is_told_to(tmp_path):
     )
     assert api.run(bundle, engine="host", programs=f"{folder}{os.pathsep}{os.environ['PATH']}")[1] == names.EXIT_OK
     assert api.logs(bundle, "total/0")[0]["stdout"] == "hello\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "done"),
+    [
+        ({"tasks": ["prepare"]}, {"prepare": 1}),
+        ({"tasks": ["train"]}, {"prepare": 1, "train": 4}),
+        ({"tasks": ["train"], "points": [1]}, {"prepare": 1, "train": 1}),
+        ({"steps": ["train/3"]}, {"prepare": 1, "train": 1}),
+        ({"steps": ["train/3"], "points": [0]}, {"prepare": 1, "train": 2}),
+        ({"tasks": ["total"]}, {"prepare": 1, "train": 4, "total": 1}),
+    ],
+)
+def test_run_only_some_tasks_and_steps_and_what_they_need(tmp_path, words, done):
+    bundle = small.compiled(tmp_path)
+    assert api.run(bundle, engine="host", **words)[1] == names.EXIT_OK
+    tasks = api.status(bundle)["tasks"]
+    assert {name: counts["done"] for name, counts in tasks.items() if "done" in counts} == done
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "hint"),
+    [
+        ({"tasks": ["tran"]}, "there is no task `tran`", "did you mean `train`?"),
+        ({"steps": ["train/4"]}, "there is no step `train/4`", "train/0...3"),
+        ({"points": [4]}, "there are points 0 to 3, and no 4", ""),
+        ({"points": [0], "tasks": ["total"]}, "`total` gathers all points", "`total/0`"),
+    ],
+)
+def test_run_of_what_the_bundle_does_not_have_is_refused_before_it_starts(tmp_path, words, said, hint):
+    bundle = small.compiled(tmp_path)
+    with pytest.raises(UsageError, match=said) as caught:
+        api.run(bundle, engine="host", **words)
+    assert hint in caught.value.hint
+    assert not (bundle / "runs").exists()
+
+
+def test_a_quiet_run_says_nothing_of_how_far_it_is(tmp_path, capfd):
+    api.run(small.compiled(tmp_path), engine="host", quiet=True)
+    assert "steps done" not in capfd.readouterr().err
+
+
+def test_a_start_takes_the_word_to_stop_away(ran):
+    (ran / "runs" / "main" / "cancel").touch()
+    api.run(ran, engine="host")
+    assert not (ran / "runs" / "main" / "cancel").exists()

@@ -172,24 +172,31 @@ def test_run_of_a_changed_bundle_ends_with_code_4(tmp_path):
     assert (found.returncode, "plan.json" in found.stderr) == (4, True)
 
 
-def test_status_counts_by_task(ran, say):
-    found = say("status", ran)
-    assert (found.returncode, last(found)) == (0, "6 of 6 steps done")
-    assert found.stdout.splitlines()[0].split() == ["task", "steps", "done"]
+def test_run_of_some_tasks_runs_no_others(say, tmp_path):
+    bundle = small.compiled(tmp_path)
+    assert say("run", bundle, "--engine", "host", "--task", "prepare", "--quiet").returncode == 0
+    assert last(say("status", bundle)) == "1 of 6 steps done"
 
 
-def test_status_of_what_has_not_run_ends_with_code_5(tmp_path):
-    found = small.sciflow("status", small.compiled(tmp_path))
-    assert (found.returncode, last(found)) == (5, "0 of 6 steps done")
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--max-failures", "3"), 3),
+        (("--max-failures", "0"), 0),
+        (("--keep-going",), 0),
+        (("--stop-at-failure",), 1),
+        ((), None),
+    ],
+)
+def test_how_many_failures_are_borne_is_told_to_the_runner(words, told, ran, inside, monkeypatch):
+    from sciflow.runner import __main__ as runner
 
-
-def test_logs_of_a_step_show_how_it_ended(ran, say):
-    found = say("logs", ran, "train/0")
-    assert found.stdout.startswith("== train/0: done, ")
-
-
-def test_logs_of_a_sound_run_show_nothing(ran, say):
-    assert last(say("logs", ran)) == "0 steps shown"
+    heard = []
+    popen = subprocess.Popen
+    monkeypatch.setattr("subprocess.Popen", lambda line, **more: heard.append(line) or popen(line, **more))
+    assert inside(ran, "run", str(ran), "--engine", "host", *words)[0] == 0
+    (line,) = (line for line in heard if "__main__.py" in " ".join(line))
+    assert runner.arguments(line[line.index("run") :]).max_failures == told
 
 
 def test_collect_ends_with_the_table(ran, say):
@@ -294,6 +301,8 @@ def test_schema_prints_the_schema():
         ("run", "{ran}", "--engine", "host"),
         ("status", "{ran}"),
         ("logs", "{ran}", "train/0"),
+        ("why", "{ran}", "train/0"),
+        ("cancel", "{ran}", "--run", "none"),
         ("collect", "{ran}"),
         ("verify", "{ran}"),
         ("replay", "{ran}", "--point", "0", "--engine", "host"),
@@ -348,11 +357,25 @@ BAD = [
     (("run", "{ran}", "--run", "x" * 300, "--engine", "host"), 3),
     (("run", "{ran}", "--point", "99", "--engine", "host"), 2),
     (("run", "{ran}", "--point", "-1"), 2),
+    (("run", "{ran}", "--task", "tran", "--engine", "host"), 2),
+    (("run", "{ran}", "--step", "train/99", "--engine", "host"), 2),
+    (("run", "{ran}", "--max-failures", "-1"), 2),
+    (("run", "{ran}", "--max-failures", "3", "--keep-going"), 2),
     (("status", "nowhere"), 2),
     (("status", "{file}"), 2),
     (("status", "{ran}", "--run", ".."), 2),
     (("logs", "{ran}", "train/99"), 2),
     (("logs", "{ran}", "/"), 2),
+    (("logs", "{ran}", "--raw"), 2),
+    (("logs", "{ran}", "--follow"), 2),
+    (("logs", "{ran}", "train/0", "--follow", "--json"), 2),
+    (("logs", "{ran}", "train/0", "--raw", "--json"), 2),
+    (("logs", "{ran}", "train/0", "--stream", "stdin"), 2),
+    (("why", "{ran}"), 2),
+    (("why", "{ran}", "train/99"), 2),
+    (("why", "nowhere", "train/0"), 2),
+    (("cancel", "nowhere"), 2),
+    (("cancel", "{ran}", "--run", ".."), 2),
     (("collect", "{ran}", "--run", "nowhere"), 5),
     (("report", "{folder}"), 2),
     (("verify", "nowhere"), 3),

@@ -14,6 +14,8 @@ NAMES = [
     "submit",
     "status",
     "logs",
+    "why",
+    "cancel",
     "collect",
     "report",
     "verify",

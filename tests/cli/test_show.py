@@ -60,5 +60,10 @@ def test_a_table_has_its_columns_two_spaces_apart():
     assert show.table([["task", "n"], ["a", "10"]]) == ["task  n", "a     10"]
 
 
-def test_nobody_watches_a_pipe():
-    assert not show.on_terminal()
+def test_nobody_watches_a_pipe(tmp_path):
+    with (tmp_path / "out").open("w") as stream:
+        assert not show.on_terminal(stream)
+
+
+def test_an_instant_is_written_in_utc():
+    assert show.clock(0.0) == "1970-01-01 00:00:00 UTC"

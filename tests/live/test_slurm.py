@@ -2,12 +2,15 @@
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 
+from sciflow import api
 from sciflow.runner import records
 from tests.live.conftest import STEPS, compiled, table
 
+ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.live("slurm")
 
 
@@ -95,27 +98,33 @@ def test_a_second_launch_while_the_first_goes_on_adds_nothing(plain):
     assert len(attempts(bundle)) == len(set(attempts(bundle))) == STEPS
 
 
-def test_outside_hours_everything_waits_for_the_opening(plain):
+def opening_later(user):
+    """Compile the study with hours that begin in two hours, and give it away; return the bundle and when it opens."""
     now = time.gmtime(time.time() + 7200)
-    opens = f"{now.tm_hour:02}:00"
-    study = plain.folder / "study"
-    bundle = compiled(plain.folder, image="")
-    text = (study / "workflow.toml").read_text()
-    closes = f"{(now.tm_hour + 2) % 24:02}:00"
-    (study / "workflow.toml").write_text(
-        text + f'\n[schedule]\npolicy = "off-peak"\nhours = "{opens}-{closes}"\ntimezone = "UTC"\n'
-    )
-    from sciflow import api
+    opens, closes = f"{now.tm_hour:02}:00", f"{(now.tm_hour + 2) % 24:02}:00"
+    file = user.folder / "study" / "workflow.toml"
+    compiled(user.folder, image="")
+    hours = f'hours = "{opens}-{closes}"\ntimezone = "UTC"'
+    file.write_text(f'{file.read_text()}\n[schedule]\npolicy = "off-peak"\n{hours}\n')
+    bundle = api.compile(file).path
+    user.give(user.folder)
+    return bundle, opens
 
-    bundle = api.compile(study / "workflow.toml").path
-    plain.give(plain.folder)
-    assert plain.run("sbatch", bundle / "launch.sh").returncode == 0
-    jobs = []
-    end = time.monotonic() + 60
-    while len(jobs) < 5 and time.monotonic() < end:
+
+def queued(user, count, wanted="%i %j %S"):
+    """Wait until so many jobs of the study are in the queue; return what Slurm says of them."""
+    jobs, end = [], time.monotonic() + 60
+    while len(jobs) < count and time.monotonic() < end:
         time.sleep(1)
-        jobs = plain.run("squeue", "--noheader", "--me", "--format=%i %j %S").stdout.splitlines()
+        jobs = user.run("squeue", "--noheader", "--me", f"--format={wanted}").stdout.splitlines()
         jobs = [job for job in jobs if "sciflow-small" in job]
+    return jobs
+
+
+def test_outside_hours_everything_waits_for_the_opening(plain):
+    bundle, opens = opening_later(plain)
+    assert plain.run("sbatch", bundle / "launch.sh").returncode == 0
+    jobs = queued(plain, 5)
     try:
         begins = {job.split()[2] for job in jobs if "prepare" in job}
         assert len(jobs) == 5, jobs
@@ -123,3 +132,29 @@ def test_outside_hours_everything_waits_for_the_opening(plain):
         assert begins.pop().endswith(f"T{opens}:00") or os.environ.get("TZ") not in (None, "UTC")
     finally:
         plain.run("scancel", *[job.split()[0].split("_")[0] for job in jobs])
+
+
+CANCEL = """\
+import sys
+from pathlib import Path
+from sciflow import api
+found = api.cancel(Path(sys.argv[1]), say=print)
+print(len(found.jobs), found.over)
+"""
+
+
+def test_a_cancel_ends_the_jobs_of_the_run_and_no_others(plain):
+    bundle, _ = opening_later(plain)
+    other = plain.run("sbatch", "--parsable", "--begin=now+1hour", "--comment=sciflow:other", "--wrap=true")
+    assert plain.run("sbatch", bundle / "launch.sh").returncode == 0
+    try:
+        assert len(queued(plain, 5)) == 5
+        code = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+        settings = [f"{name}={value}" for name, value in code.items()]
+        said = plain.run("env", *settings, "/usr/bin/python3", "-c", CANCEL, bundle)
+        assert (said.stdout.splitlines()[-1], said.stderr) == ("5 True", "")
+        left = plain.run("squeue", "--noheader", "--me", "--format=%F %T").stdout.split()
+        assert left == [other.stdout.strip(), "PENDING"]
+    finally:
+        for job in [other.stdout.strip(), *(line.split()[0] for line in queued(plain, 0, "%F %j"))]:
+            plain.run("scancel", job)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sciflow.plan.lock import transitions
-from sciflow.runner import hours, names, order, points, records
+from sciflow.runner import hours, names, order, points, records, wanted
 
 settings.register_profile("runner", max_examples=60, deadline=None)
 LAW = settings.get_profile("runner")
@@ -313,3 +313,55 @@ def test_a_second_start_runs_what_the_first_did_not(graph, data):
     found = order.Order(plan, steps, copy.deepcopy(settled))
     assert found.wanted() == set(steps.all()) - set(settled)
     assert not found.lost
+
+
+# ---- What a start is for
+
+
+def words_for(draw, plan, steps):
+    """Draw the points, tasks and steps that a start names."""
+    known = [task["name"] for task in plan["tasks"]]
+    return (
+        draw(st.lists(st.integers(0, steps.points - 1), unique=True, max_size=3)),
+        draw(st.lists(st.sampled_from(known), unique=True, max_size=2)),
+        draw(st.lists(st.sampled_from(sorted(steps.all())), unique=True, max_size=3)),
+    )
+
+
+def closed(plan, steps, found):
+    """Add what is needed to some steps, one by one and as plainly as can be."""
+    by_name, found, before = {task["name"]: task for task in plan["tasks"]}, set(found), set()
+    while found != before:
+        before = set(found)
+        found |= {need for name, step in before for need in steps.needs(by_name[name], step)}
+    return found
+
+
+@LAW
+@given(graphs(), st.data())
+def test_what_is_chosen_is_what_is_named_and_all_it_needs_and_no_more(graph, data):
+    plan, turns = graph
+    steps = points.Steps(plan, turns)
+    at, tasks, single = words_for(data.draw, plan, steps)
+    found = wanted.chosen(steps, at, tasks, single)
+    if not at and not tasks and not single:
+        assert found is None
+        return
+    named = set(steps.of_points(at) if at else steps.all()) if at or tasks else set()
+    named = {key for key in named if not tasks or key[0] in tasks}
+    assert found == sorted(closed(plan, steps, named | set(single)))
+
+
+@LAW
+@given(graphs(), st.data())
+def test_whatever_is_chosen_can_be_run_to_its_end(graph, data):
+    plan, turns = graph
+    steps = points.Steps(plan, turns)
+    chosen = wanted.chosen(steps, *words_for(data.draw, plan, steps))
+    found = order.Order(plan, steps, {}, chosen)
+    big = {"cpus": 10**6, "memory_mib": 10**6, "gpus": 10**6}
+    ended = []
+    while (key := found.next(big)) is not None:
+        ended.append(key)
+        found.ended(*key, True)
+    assert (sorted(ended), found.idle) == (sorted(steps.all() if chosen is None else chosen), [])

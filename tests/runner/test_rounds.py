@@ -146,6 +146,37 @@ def test_an_element_is_its_round_s_word(tmp_path):
     assert rounds.element(str(tmp_path), 3, 1, 0) == [("b", 0), ("b", 1)]
 
 
+def test_the_jobs_of_a_run_are_those_written_down_the_last_submitted_first(tmp_path):
+    rounds.launched(str(tmp_path), 5, "sciflow:l")
+    jobs = [{"id": 6, "mark": "sciflow:a", "name": "a"}, {"id": None, "mark": "sciflow:b", "name": "b"}]
+    written(tmp_path, 1, {"jobs": jobs})
+    written(tmp_path, 2, {"jobs": [{"id": 9, "mark": "sciflow:c", "name": "c"}]})
+    assert [(job["id"], job["mark"]) for job in rounds.recorded(str(tmp_path))] == [
+        (9, "sciflow:c"),
+        (6, "sciflow:a"),
+        (5, "sciflow:l"),
+    ]
+
+
+def test_a_run_that_was_never_submitted_has_no_jobs(tmp_path):
+    assert rounds.recorded(str(tmp_path)) == []
+
+
+def test_a_launch_that_was_cut_off_while_it_was_written_down_is_left_out(tmp_path):
+    rounds.launched(str(tmp_path), 5, "sciflow:l")
+    with (tmp_path / names.ROUNDS / rounds.LAUNCHES).open("a") as stream:
+        stream.write('{"id": 6')
+    assert [job["id"] for job in rounds.recorded(str(tmp_path))] == [5]
+
+
+def test_a_job_stands_where_id_and_mark_agree(tmp_path, monkeypatch):
+    program(tmp_path, "squeue", "echo '5 sciflow:a'; echo '6 other'; echo '7 '")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    jobs = [{"id": number, "mark": mark} for number, mark in ((5, "sciflow:a"), (6, "sciflow:b"), (7, ""))]
+    assert rounds.standing(jobs) == jobs[:1]
+    assert rounds.standing([]) == []
+
+
 def program(folder, name, text):
     """Write a program of the test's own and return its path."""
     file = folder / name
