@@ -5,8 +5,11 @@
     .venv/bin/python benchmarks/order.py FOLDER --real SECONDS
 
 FOLDER holds graphs as `*.json`: {"tasks": [{"id", "runtime_s", "cores", "mem_bytes" or null, "parents"}]}, or as
-WfInstances (wfcommons/WfInstances, LGPL-3) publishes them. An instance is a plan, each of its tasks a task, and K
-copies of it are a parameter of K values: `Order`, `Grants` and `Steps` are the runner's, nothing is scheduled twice.
+wfcommons/WfInstances publishes them; being under the LGPL, they do not travel with sciflow. Those that are meant, at
+its commit f085867f: pegasus/{1000genome/1000genome-chameleon-10ch-250k-001,cycles/cycles-chameleon-5l-2c-9p-001,
+montage/montage-chameleon-dss-10d-001,seismology/seismology-chameleon-400p-001}, nextflow/rnaseq-dirt02-001.
+An instance is a plan, each of its tasks a task, and K copies of it are a parameter of K values: `Order`, `Grants` and
+`Steps` are the runner's, nothing is scheduled twice.
 
 The lower bound is the greatest of: the longest path; work over cores; memory-seconds over memory; the pigeonhole's
 (of k*m+1 steps of which k run at once, m+1 follow each other); and for every a, b: a + b + the work (memory-seconds)
@@ -51,27 +54,28 @@ SIZES = (1_000, 10_000, 100_000, 1_000_000)
 Tasks = list[dict[str, Any]]
 
 
-def published(tasks: Tasks) -> Tasks:
-    """Return the tasks of an instance as WfInstances publishes it, cut down to what is scheduled here."""
-    found = []
-    for task in tasks:
-        cores = task.get("coreCount") or max(1, math.ceil(task.get("avgCPU", 0) / 100 - 0.1))
-        found.append(
-            {
-                "id": task.get("id", task["name"]),
-                "runtime_s": task.get("runtimeInSeconds", task.get("runtime", 0)),
-                "cores": int(cores),
-                "mem_bytes": task.get("memoryInBytes", task.get("memory")),
-                "parents": task["parents"],
-            }
-        )
-    return found
+def published(workflow: dict[str, Any]) -> Tasks:
+    """Return the tasks of an instance as WfInstances publishes it (WfFormat 1.5), cut down to what is scheduled."""
+    ran = {task["id"]: task for task in workflow["execution"]["tasks"]}
+    return [
+        {
+            "id": task["id"],
+            "runtime_s": ran[task["id"]]["runtimeInSeconds"],
+            # Few instances say on how many cores; the others' use of them tells, a little over a whole one being that.
+            "cores": int(
+                ran[task["id"]].get("coreCount") or max(1, math.ceil(ran[task["id"]].get("avgCPU", 0) / 100 - 0.1))
+            ),
+            "mem_bytes": ran[task["id"]].get("memoryInBytes"),
+            "parents": task["parents"],
+        }
+        for task in workflow["specification"]["tasks"]
+    ]
 
 
 def read(path: Path) -> Tasks:
     """Return an instance's tasks, each after all it needs."""
     document = json.loads(path.read_text(encoding="utf-8"))
-    given = document["tasks"] if "tasks" in document else published(document["workflow"]["tasks"])
+    given = document["tasks"] if "tasks" in document else published(document["workflow"])
     waiting, found = {task["id"]: task for task in given}, {}
     while waiting:
         ready = [name for name, task in waiting.items() if all(need in found for need in task["parents"])]

@@ -1,9 +1,9 @@
 """The order of work: which steps may start now, and which of them first.
 
 A step is ready when everything it needs is done. Among the ready, those of the task with the longest path still to go
-come first (critical path first); of tasks with equal paths the one further down, so that points that were begun are
-finished; in a task what is tried again, then the lowest number. A step starts when its cpus, memory and gpus are free;
-one that does not fit is passed by those that do. A step costs a byte or a few, however many there are.
+come first (critical path first); of tasks with equal paths the wider, then the one further down, so that points that
+were begun are finished; in a task what is tried again, then the lowest number. A step starts when its cpus, memory and
+gpus are free; one that does not fit is passed by those that do. A step costs a byte or a few, however many there are.
 """
 
 from bisect import bisect_left, insort
@@ -151,10 +151,16 @@ class Order(object):
     def _rerank(self):
         self._by, self._stale = dict(self._learned), False
         ranks = rank(list(self.tasks.values()), self._by)
-        self._ranked = [
-            self._fronts[name]
-            for name in sorted(self.tasks, key=lambda name: (-ranks[name], -self._fronts[name].depth, name))
-        ]
+        # Of equal paths the widest first, which is the hardest to place; then what is further down.
+        self._ranked = sorted(
+            self._fronts.values(),
+            key=lambda front: (
+                -ranks[front.task["name"]],
+                -front.task["resources"]["cpus"],
+                -front.depth,
+                front.task["name"],
+            ),
+        )
         for place, front in enumerate(self._ranked):
             front.place = place
         self._open = [place for place, front in enumerate(self._ranked) if front.ready]  # ascending

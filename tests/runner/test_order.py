@@ -130,6 +130,14 @@ def test_of_equal_paths_the_one_further_down_comes_first():
     assert found.next(FREE) == ("b", 0)
 
 
+def test_of_equal_paths_the_widest_comes_first():
+    """If not, it would wait until all the narrow ones have ended."""
+    assert drained(made([task("slim", "true"), task("wide", "true", resources={"cpus": 2})])) == [
+        ("wide", 0),
+        ("slim", 0),
+    ]
+
+
 LONG = [task("long", "true", resources={"time_s": 100}), task("short", "true", resources={"time_s": 10})]
 
 
