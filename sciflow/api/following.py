@@ -172,9 +172,12 @@ def logs(
     return found
 
 
-def printed(record: Mapping[str, Any], stream: str) -> bytes:
-    """Return what an attempt printed to a stream, as far as it is kept."""
-    return str(record[stream]).encode("utf-8")
+def printed(path: Path, record: Mapping[str, Any], stream: str, run_name: str = names.DEFAULT_RUN) -> bytes:
+    """Return what an attempt printed to a stream, as far as it is kept: of a long one more than its record holds."""
+    from sciflow.bundle import folder
+    from sciflow.runner import logs as kept
+
+    return bytes(kept.read(str(folder.read(path).run(run_name)), record, stream))
 
 
 def has_record(path: Path, step: str, run_name: str = names.DEFAULT_RUN) -> bool:
@@ -240,7 +243,7 @@ def follow(
         held = (*running, _more(running, count))
     for record in _ended(path, step, run_name, attempt):
         for stream in streams:
-            rest = _rest(printed(record, stream), shown[stream], count[stream])
+            rest = _rest(printed(path, record, stream, run_name), shown[stream], count[stream])
             if rest:
                 yield stream, rest
 

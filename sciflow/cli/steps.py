@@ -62,12 +62,18 @@ def logs(
     if raw:
         for record in found:
             for name in streams:
-                _out(api.printed(record, name))
+                _out(api.printed(bundle, record, name, run_name))
         for worker, attempt in at_work:
             for name in streams:
                 _out(api.so_far(worker, attempt, name) or b"")
         return
-    lines = [line for record in found for line in _shown(record, streams)]
+    lines = []
+    for record in found:
+        whole = step is not None  # of many steps the ends must do
+        texts = [
+            api.printed(bundle, record, name, run_name) if whole else record[name].encode("utf-8") for name in streams
+        ]
+        lines += _shown(record, texts)
     running = [_running(worker, attempt, streams) for worker, attempt in at_work]
     lines += [line for told in running for line in _at_work(told, streams)]
     told = (
@@ -78,13 +84,13 @@ def logs(
     answer({"records": found, "running": running}, told, as_json=as_json, lines=lines)
 
 
-def _shown(record: Mapping[str, Any], streams: Sequence[str]) -> list[str]:
+def _shown(record: Mapping[str, Any], texts: Sequence[bytes]) -> list[str]:
     why = f" ({record['reason']})" if record["reason"] else ""
     head = (
         f"== {record['task']}/{record['step']}: {record['state']}{why}, {record['wall_s']:.2f} s, "
         f"worker {record['worker']}"
     )
-    return [head, *(line for name in streams for line in _lines(api.printed(record, name)))]
+    return [head, *(line for text in texts for line in _lines(text))]
 
 
 def _lines(data: bytes) -> list[str]:

@@ -89,6 +89,8 @@ def arguments(words):
             found.add_argument("--quiet", action="store_true", help="say nothing of how far it is")
         if verb == "compare":
             found.add_argument("--against", default="main", help="the earlier run's name (default: main)")
+        if verb == "round":
+            found.add_argument("--next", action="store_true", help="as the job that comes after a round")
         if verb == "element":
             found.add_argument("--round", type=int, required=True)
             found.add_argument("--array", type=int, required=True)
@@ -141,6 +143,9 @@ def work(bundle, plan, room, chosen):
     facts, hours = room("facts"), room("hours")
     run = os.path.join(bundle, names.RUNS, chosen.run)
     noted = {}
+    if chosen.verb == "element" and os.path.exists(os.path.join(run, names.CANCEL)):
+        say("the run was cancelled: nothing is started")
+        return names.EXIT_LATER
     if chosen.verb == "run":
         start, _ = hours.window(plan["schedule"], int(time.time()))
         if start > time.time() and chosen.now:
@@ -179,10 +184,11 @@ def work(bundle, plan, room, chosen):
         told = ["`%s` has %s %d (asked: %d)" % (name, what, there, wanted) for name, what, wanted, there in each(short)]
         say("less is here than was asked for, and it runs all the same: %s" % ", ".join(told))
         plan = dict(plan, tasks=[lessened(task, short.get(task["name"], {})) for task in plan["tasks"]])
-    progress = room("progress").Progress(
-        room("progress").begun(stands, wanted), capacity["cpus"], quiet=chosen.quiet
-    )
+    progress = room("progress").Progress(room("progress").begun(stands, wanted), capacity["cpus"], quiet=chosen.quiet)
     worker = room("work").Worker(bundle, plan, run, steps, stands, capacity, progress.say, noted)
+
+    if chosen.verb == "run" and chosen.max_failures is not None:
+        worker.most_failures = chosen.max_failures
 
     def stop(number, _):
         worker.stopping = worker.stopping or number
@@ -246,6 +252,11 @@ def main(words=None):
         if chosen.verb == "compare":
             return compare(bundle, plan, room, chosen)
         if chosen.verb == "round":
+            cancel = os.path.join(bundle, names.RUNS, chosen.run, names.CANCEL)
+            if chosen.next and os.path.exists(cancel):
+                say("the run was cancelled: nothing more is submitted")
+                return names.EXIT_INCOMPLETE
+            uncancel(cancel)
             return room("rounds").launch(bundle, plan, chosen.run, say)
         return work(bundle, plan, room, chosen)
     except (room("box").BoxError, room("rounds").SlurmError) as error:

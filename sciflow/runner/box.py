@@ -185,8 +185,9 @@ class Loop(object):
             first = self._lines()
         if first and first[0][:1] == ["ready"]:
             _, kind, adopts, private = first[0]
-            self.ahead = kind == "python"
-            self.facts.update(loop=kind, orphans="ended" if adopts else "of the session ended", tmp="own" if private else "shared")
+            self.ahead = kind == "python"  # the shell's loop has no lanes
+            orphans = "ended" if adopts else "of the session ended"
+            self.facts.update(loop=kind, orphans=orphans, tmp="own" if private else "shared")
             return True
         self._process.kill()
         self._process.wait()

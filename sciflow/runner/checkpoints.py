@@ -1,8 +1,8 @@
 """What a step keeps for its next attempt: a folder that survives it.
 
-Each attempt has its own, `checkpoints/<task>/<step>/<attempt>`, and begins with what the last one left: so two copies of
-a step that run at once, as after a lost node, do not write into one folder. It is the last one's very folder where that
-attempt is known to have ended, else a copy.
+Each attempt has its own, `checkpoints/<task>/<step>/<attempt>`, and begins with what the last one left: so two copies
+of a step that run at once, as after a lost node, do not write into one folder. It is the last one's very folder where
+that attempt is known to have ended, else a copy.
 """
 
 import os

@@ -11,7 +11,7 @@ FEW = 8  # files that are forced to the disk one by one; of more, their whole fi
 def file_system(path):
     """Force all of a file system to the disk: syncfs(2). Say whether that could be done."""
     try:
-        import ctypes
+        import ctypes  # noqa: PLC0415  cut-down Pythons have none
 
         library = ctypes.CDLL(None)
     except (ImportError, OSError):

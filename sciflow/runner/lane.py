@@ -55,7 +55,7 @@ class Kernel(object):
 
     def __init__(self):
         try:
-            import ctypes
+            import ctypes  # noqa: PLC0415
 
             self._c = ctypes.CDLL(None)
         except (ImportError, OSError):
@@ -75,7 +75,11 @@ class Kernel(object):
         if self._c is None or self._c.unshare(CLONE_NEWUSER | CLONE_NEWNS):
             return False
         try:
-            for path, text in (("setgroups", "deny"), ("uid_map", "%d %d 1" % (uid, uid)), ("gid_map", "%d %d 1" % (gid, gid))):
+            for path, text in (
+                ("setgroups", "deny"),
+                ("uid_map", "%d %d 1" % (uid, uid)),
+                ("gid_map", "%d %d 1" % (gid, gid)),
+            ):
                 with open("/proc/self/" + path, "w") as stream:
                     stream.write(text)
             if self._c.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None):
@@ -83,7 +87,7 @@ class Kernel(object):
             for number, target in enumerate(SCRATCH):
                 source = os.path.join(folder, str(number))
                 os.makedirs(source, exist_ok=True)
-                os.chmod(source, 0o1777)
+                os.chmod(source, 0o1777)  # noqa: S103  as /tmp is
                 if os.path.isdir(target) and self._c.mount(
                     os.fsencode(source), os.fsencode(target), None, MS_BIND, None
                 ):

@@ -1,6 +1,7 @@
-"""What the steps print: of a short stream all in its record, of a long one head and tail there, and more in an archive.
+"""What the steps print: a short stream is in its record, of a long one head and tail; more of it is in an archive.
 
-A worker has one archive, `logs/<worker>.log`, and writes it only where it must; a record says where in it its streams lie.
+A worker has one archive, `logs/<worker>.log`, and writes it only where it must; a record says where in it its streams
+lie.
 """
 
 import os

@@ -87,7 +87,7 @@ def family(pid, processes):
 
 
 def proportional(pids):
-    """Return the memory of some processes in KiB, what they share counted once (proc(5), smaps_rollup); None: unknown."""
+    """Return the memory of some processes in KiB, what they share counted once (proc(5), smaps_rollup), or None."""
     total = 0
     for pid in pids:
         try:
@@ -100,7 +100,7 @@ def proportional(pids):
 
 
 class Loop(object):
-    """Reads the requests. `start` is how its lanes start a step; `scratch` is a folder for their own /tmp, or nothing."""
+    """Reads the requests. `start` is how its lanes start a step, `scratch` a folder for a /tmp of their own."""
 
     def __init__(self, start, scratch=""):
         self._start, self._scratch = start, scratch
@@ -250,15 +250,13 @@ class Loop(object):
             self._kill(pid, signal.SIGKILL)
 
     def _lost(self, name, channel):
-        """A lane was killed: end what it ran, which this process has inherited."""
+        """End what a lane ran that was killed: this process has inherited it."""
         channel.close()
         lane.say("lost", name)
         known = {one.pid for one in list(self._lanes.values()) + list(self._servers.values())}
         while True:
             orphans = [
-                pid
-                for pid, (parent, _, _) in lane.processes().items()
-                if parent == os.getpid() and pid not in known
+                pid for pid, (parent, _, _) in lane.processes().items() if parent == os.getpid() and pid not in known
             ]
             if not orphans:
                 return
@@ -276,7 +274,6 @@ class Loop(object):
         for channel in channels:
             os.waitpid(channel.pid, 0)
         os._exit(0)
-
 
     def private(self):
         """Say whether lanes can have a /tmp of their own here: by trying it."""

@@ -48,7 +48,6 @@ LOGS = "logs"
 CANCEL = "cancel"  # where this file stands, every worker of the run stops in good order
 NOW = "now.json"  # what a worker is at, in its folder below work/, written anew every few seconds
 DEFAULT_RUN = "main"
-CANCEL = "cancel"  # where it stands, the run's workers stop
 
 # What a task that is a Python function leaves in its working folder.
 RESULT = "result"  # the output, and its file, that holds the function's value
@@ -106,7 +105,7 @@ def number(value):
 
 @functools.lru_cache(256)
 def _layout(keys):
-    """Return an object's keys in their order, and its text with `%s` for each value. Records are many, and all alike."""
+    """Return an object's keys in order, and its text with `%s` for each value. Records are many, and all alike."""
     # §3.2.3: keys are sorted by their UTF-16 code units.
     keys = sorted(keys, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
     return keys, "{" + ",".join([_quoted(key).replace("%", "%%") + ":%s" for key in keys]) + "}"

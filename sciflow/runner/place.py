@@ -67,7 +67,7 @@ class Place(object):
             size = 0
             for text in texts:
                 data = text.encode("utf-8", "surrogatepass")
-                records.write(file, data)
+                records.put(file, data)
                 size += len(data)
             if size < facts.st_size:
                 # Not to nothing and before writing: ext4 takes that for a file to be written to the disk at once.
@@ -87,7 +87,11 @@ class Place(object):
             with os.scandir(self.folder) as entries:
                 for entry in entries:
                     # Not by its number: a file system gives that to the next file at once.
-                    if entry.name in self._links and entry.is_symlink() and os.readlink(entry.path) == self._to(entry.name):
+                    if (
+                        entry.name in self._links
+                        and entry.is_symlink()
+                        and os.readlink(entry.path) == self._to(entry.name)
+                    ):
                         kept += 1
                     else:
                         left.append(entry)

@@ -8,7 +8,6 @@ A step is a task at the values of the parameters it depends on (`uses`, which in
 Steps are numbered in the order in which the points first call for them.
 """
 
-import binascii
 import hashlib
 import itertools
 import json

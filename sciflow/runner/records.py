@@ -59,8 +59,8 @@ def parsed(text):
 class Segment(object):
     """The segment of one worker, made new, and its index: `append` lines, `commit` them together, then `enter` them.
 
-    The index has a row a record, of what is settled about it: a success is entered once it is published. It can be lost,
-    wholly or its end; it only spares whoever starts again the reading of a million lines.
+    The index has a row a record, of what is settled about it: a success is entered once it is published. It can be
+    lost, wholly or its end; it only spares whoever starts again the reading of a million lines.
     """
 
     def __init__(self, run, worker):
@@ -84,13 +84,15 @@ class Segment(object):
     def commit(self):
         """Write what waits and force it to the disk: one fsync for the lot."""
         if self._waiting:
-            write(self._file, b"".join(self._waiting))
+            put(self._file, b"".join(self._waiting))
             os.fsync(self._file)
             self._waiting = []
 
     def enter(self, rows):
         """Write rows of the index: (offset, step, task's number, state) of records that are on the disk."""
-        write(self._index, b"".join([ROW.pack(at, step, task, STATES.index(state), 0) for at, step, task, state in rows]))
+        write(
+            self._index, b"".join([ROW.pack(at, step, task, STATES.index(state), 0) for at, step, task, state in rows])
+        )
 
     def close(self):
         """Commit and let go."""
@@ -99,8 +101,8 @@ class Segment(object):
         os.close(self._index)
 
 
-def write(descriptor, data):
-    """Write all of some bytes: write(2) may take less than it was given."""
+def put(descriptor, data):
+    """Put bytes into a file, all of them: one call of write(2) may take less than it was given."""
     while data:
         data = data[os.write(descriptor, data) :]
 

@@ -124,8 +124,9 @@ def packed(task, known):
 def plan_round(plan, remaining, known, limits):
     """Return a round's arrays, in the order of the tasks: [{"task", "elements": [[step, …], …], "options", "after"}].
 
-    `remaining` is {task: [steps]}, `known` {task: seconds a step takes} as was learned, `limits` what `site` says. `after` lists the places in
-    the result of the arrays that should have ended before. An array has at most `limits["array"]` elements.
+    `remaining` is {task: [steps]}, `known` {task: seconds a step takes}, `limits` what `site` says. `after` lists
+    the places in the result of the arrays that should have ended before. An array has at most `limits["array"]`
+    elements.
     """
     arrays, of_task = [], {}
     for task in plan["tasks"]:
@@ -317,7 +318,7 @@ def _submit_all(bundle, plan, run_name, run, remaining, stands, past, final, say
         if ids:
             options = shared + ["--ntasks=1", "--mem=%dM" % ROUND_MIB, "--time=%d" % ROUND_MINUTES]
             options += ["--dependency=afterany:" + ":".join(str(job) for job in ids)]
-            submit(state, folder, stem + "-next", options, script(bundle, ["round", "--run", run_name]))
+            submit(state, folder, stem + "-next", options, script(bundle, ["round", "--run", run_name, "--next"]))
         state["ready"] = True
         _keep(folder, state)
     steps = sum(len(element) for array in arrays for element in array["elements"])

@@ -1,4 +1,4 @@
-"""Inside the box, `serve.py MODULE:FUNCTION … SCRATCH`: import a module once, and fork a process for each step that calls it.
+"""Inside the box, `serve.py MODULE:FUNCTION SCRATCH`: import a module once, and fork for each step that calls it.
 
 It is a loop of its own, as `loop.py` is, whose lanes fork where that one's start a program; so a step costs what its
 fork costs, and one that crashes takes nobody along. A module that has looked at what belongs to one step alone while it
@@ -8,6 +8,7 @@ Python, which is told the same words.
 It runs in the image's own python3, of any version from 3.6 on.
 """
 
+import atexit
 import os
 import sys
 
@@ -58,7 +59,7 @@ def starter(home):
 
 
 def act(environment, name, home):
-    """Do one call in a forked process, from what a fresh Python begins with to what it ends with; return the exit code."""
+    """Do one call in a forked process, as a fresh Python would from beginning to end; return the exit code."""
     os.environ.clear()
     os.environ.update(environment)
     numpy = sys.modules.get("numpy")
@@ -81,13 +82,11 @@ def act(environment, name, home):
 
 def ended(code):
     """End as the interpreter does: wait for threads, do what was registered for the end, write out what waits."""
-    import atexit
-
     threading = sys.modules.get("threading")
     try:
         if threading is not None:
-            threading._shutdown()
-        atexit._run_exitfuncs()
+            threading._shutdown()  # noqa: SLF001  there is no other way to end without `sys.exit`
+        atexit._run_exitfuncs()  # noqa: SLF001
         sys.stdout.flush()
         sys.stderr.flush()
     except BaseException:  # noqa: BLE001  as the interpreter does

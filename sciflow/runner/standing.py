@@ -131,7 +131,8 @@ class Standing(object):
         record = records.parsed(stream.readline().rstrip(b"\n"))
         if record is None:
             raise records.TornError(
-                "%s: the line at byte %d is not what was written" % (os.path.relpath(self._paths[segment], self.run), at)
+                "%s: the line at byte %d is not what was written"
+                % (os.path.relpath(self._paths[segment], self.run), at)
             )
         return record
 
@@ -156,13 +157,16 @@ class Standing(object):
     def again(self, task, step):
         """Say whether a step that has failed is to be tried once more."""
         retry, tried = retries(self._tasks[self._number[task]]), self.tried(task, step)
-        return self.state(task, step) in retry["on"] and sum(tried.get(state, 0) for state in retry["on"]) <= retry["times"]
+        return (
+            self.state(task, step) in retry["on"]
+            and sum(tried.get(state, 0) for state in retry["on"]) <= retry["times"]
+        )
 
     def codes(self, task):
         """Return a byte a step: 0 open, 1 ended well, 2 given up, 3 skipped; as `order.codes` wants it."""
         number = self._number[task]
         found = bytearray(self._states[number].translate(CODES))
-        for (of, step), _ in self._tried.items():
+        for of, step in self._tried:
             if of == number and found[step] == GIVEN_UP and self.again(task, step):
                 found[step] = 0
         return bytes(found)

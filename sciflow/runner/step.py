@@ -72,7 +72,7 @@ def metrics(folder, name):
 
 
 def _left(folder, name, kind):
-    """Return the path of what a step left: "" where it is of another kind, or lies elsewhere; None where there is nothing.
+    """Return the path of what a step left; "" where it is of another kind or lies elsewhere, None where nothing is.
 
     A folder on the way, or the working folder itself, may be a link that the step has laid to somewhere else.
     """
@@ -143,7 +143,7 @@ def hashed(target, path):
 
 def _files(folder, inside=""):
     """Yield the files of a folder of outputs, by their paths in it. Raises StepError for a link, a pipe, a device."""
-    os.chmod(os.path.join(folder, inside), 0o755)
+    os.chmod(os.path.join(folder, inside), 0o755)  # noqa: S103  for others to read
     for name in sorted(os.listdir(os.path.join(folder, inside))):
         path = inside + "/" + name if inside else name
         mode = os.lstat(os.path.join(folder, path)).st_mode

@@ -23,7 +23,8 @@ COMMIT_S = 0.1  # how long an end waits for others, where there is more to do
 SHORT_S = 0.02  # how much work a lane is told of while a step runs in it
 DEEPEST = 32  # and how many steps at most
 LOST_MOST = 3  # lanes or boxes lost in a row, with no step done between, before a worker gives up
-OWNER, NOW = "owner.json", "now.json"
+SHOWN_S = 0.1  # how often progress is told to whoever shows it
+OWNER = "owner.json"
 
 
 def clear_left(run):
@@ -53,6 +54,7 @@ class Worker(object):
     def __init__(self, bundle, plan, run, steps, standing_, capacity, say, noted=None):
         self.bundle, self.plan, self.run_folder, self.steps = bundle, plan, run, steps
         self.standing, self.capacity, self.say = standing_, capacity, say
+        self.most_failures = plan.get("run", {}).get("max_failures", 0)  # 0: however many
         self.noted = noted or {}  # what a reader should know of this worker beside its machine
         self.name, self.stopping, self.running = "w" + names.token(), None, {}
         self.work = os.path.join(run, names.WORK, self.name)
@@ -61,7 +63,7 @@ class Worker(object):
         self.keys = points.Keys(plan, steps, self.table, standing_)
         self.counts, self.walls, self.lost_in_a_row = {}, {}, 0
         self.began = self.told_now = time.time()
-        self.busy_s = 0.0
+        self.busy_s, self.shown, self.failures = 0.0, 0.0, 0
 
     def run(self, chosen, wanted, progress):
         """Run the wanted steps in the chosen box; return the exit code. Raises BoxError, OSError."""
@@ -112,7 +114,9 @@ class Worker(object):
                 segment.close()
             if archive is not None:
                 archive.close()
-        progress(self.counts, order, self.running, final=True)
+        self._show(order, progress, final=True)
+        if self._failed_out():
+            self.say("%d steps have failed, and no more were started" % self.failures)
         if self.stopping:
             return names.EXIT_INTERRUPTED if self.stopping == signal.SIGINT else names.EXIT_LATER
         return names.EXIT_OK
@@ -128,7 +132,7 @@ class Worker(object):
         self.grants, halted = Grants(self.capacity), False
         while True:
             self._skip(order)
-            if not self.stopping:
+            if not self.stopping and not self._failed_out():
                 starved = self._fill(order)
             elif not halted:
                 self.crew.halt()
@@ -138,13 +142,25 @@ class Worker(object):
             if len(self.batch) and (starved or not self.running or waited > COMMIT_S):
                 self._commit(order)
                 continue
-            progress(self.counts, order, self.running, final=False)
+            self._show(order, progress)
             if not self.running:
                 return
             self._tell_now()
             for what in self.crew.hear(COMMIT_S if len(self.batch) else TICK_S):
                 self._heard(order, what)
             self._limits()
+
+    def _failed_out(self):
+        """Say whether so many steps have failed that no more are to be started."""
+        return 0 < self.most_failures <= self.failures
+
+    def _show(self, order, progress, *, final=False):
+        now = time.monotonic()
+        if final or now - self.shown > SHOWN_S:
+            self.shown = now
+            at_work = {name: one for name, one in self.running.items() if one.clock is not None}
+            busy = sum((now - one.clock) * one.needs["cpus"] for one in at_work.values())
+            progress(self.counts, order, at_work, final=final, busy_s=self.busy_s + busy)
 
     def _skip(self, order):
         while order.lost:
@@ -237,20 +253,21 @@ class Worker(object):
         told = {
             "time": now,
             "running": [
-                [attempt.task["name"], attempt.step, attempt.start, attempt.name, attempt.place.number]
+                [attempt.task["name"], attempt.step, attempt.start, attempt.name]
                 for attempt in self.running.values()
                 if attempt.clock is not None
             ],
+            "place": {attempt.name: str(attempt.place.number) for attempt in self.running.values()},
             "cpus": self.capacity["cpus"],
             "busy_s": self.busy_s,
             "since": self.began,
             "done": done,
             "failed": sum(self.counts.values()) - done,
         }
-        part = os.path.join(self.work, "." + NOW)
+        part = os.path.join(self.work, "." + names.NOW)
         with open(part, "w", encoding="utf-8") as stream:
             json.dump(told, stream)
-        os.replace(part, os.path.join(self.work, NOW))
+        os.replace(part, os.path.join(self.work, names.NOW))
         if not self.stopping and os.path.exists(os.path.join(self.run_folder, names.CANCEL)):
             self.stopping = signal.SIGTERM
 
@@ -261,7 +278,7 @@ class Worker(object):
             attempt = self.running.pop(what[1].token, None)
             if attempt is not None:
                 self._leave(attempt)
-                self._ended(order, attempt, what[1])
+                self._ended(attempt, what[1])
         elif what[0] == "over":
             attempt = self.running.get(what[1])
             if attempt is not None:
@@ -286,7 +303,7 @@ class Worker(object):
             self.crew.close_lane(lane)
 
     def _lost(self, order, what):
-        """A lane, a server or the whole box is gone, and with it the steps it was told of: none of their own doing."""
+        """Record what went with a lane, a server or the whole box, and start it again: it was not its own doing."""
         self.lost_in_a_row += 1
         reason = "the box was lost: %s" % what[1].said() if what[0] == "closed" else "its lane in the box was lost"
         for attempt in [one for one in list(self.running.values()) if self.crew.gone(one, what)]:
@@ -352,7 +369,7 @@ class Worker(object):
         self.busy_s += wall * attempt.task["resources"]["cpus"]
         self.batch.add(record, staged)
 
-    def _ended(self, order, attempt, end):
+    def _ended(self, attempt, end):
         state, reason = attempt.judged(end)
         if state == names.DONE:
             self._success(attempt, end, reason)
@@ -383,21 +400,29 @@ class Worker(object):
     def _commit(self, order):
         for record in self.batch.commit():
             name, number, state = record["task"], record["step"], record["state"]
-            self.counts[name, state] = self.counts.get((name, state), 0) + 1
             if state == names.DONE:
                 if self.tasks[name].get("checkpoint"):
                     checkpoints.done(self.run_folder, name, number)
-                order.ended(name, number, True)
+                self._count(name, state)
+                order.ended(name, number, done=True)
+            elif state == names.INTERRUPTED and self.stopping:
+                self._count(name, state)
             elif state == names.INTERRUPTED:
-                if not self.stopping:
-                    order.again(name, number)
+                order.again(name, number)
             elif state in records.FINAL:
                 if self.standing.again(name, number):
                     order.again(name, number, self._grown(name, number))
                 else:
-                    order.ended(name, number, False)
+                    self.failures += 1
+                    self._count(name, state)
+                    order.ended(name, number, done=False)
+            elif state == names.SKIPPED:
+                self._count(name, state)
         for name, wall in self.walls.items():
             order.learn(name, wall)
+
+    def _count(self, name, state):
+        self.counts[name, state] = self.counts.get((name, state), 0) + 1
 
     def _grown(self, name, number):
         """Return what a step needs that is tried again: more, where that was what it lacked."""
@@ -407,6 +432,7 @@ class Worker(object):
             ("memory_mib", names.MEMORY, retry["grow_memory"]),
             ("time_s", names.TIME, retry["grow_time"]),
         ):
-            needs[what] = int(needs[what] * factor ** tried.get(state, 0))
-        needs["memory_mib"] = max(task["resources"]["memory_mib"], min(needs["memory_mib"], self.capacity["memory_mib"]))
+            needs[what] = int(min(needs[what] * factor ** tried.get(state, 0), records.LARGEST))
+        most = max(task["resources"]["memory_mib"], self.capacity["memory_mib"])
+        needs["memory_mib"] = min(needs["memory_mib"], most)
         return needs

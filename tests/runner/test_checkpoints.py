@@ -1,6 +1,6 @@
 """What a step keeps for its next attempt, also where two copies of it run at once."""
 
-import os
+from pathlib import Path
 
 from sciflow.runner import checkpoints
 
@@ -10,23 +10,21 @@ def begun(tmp_path, attempt, ended=()):
 
 
 def write(folder, text):
-    with open(os.path.join(folder, "state"), "w", encoding="utf-8") as stream:
-        stream.write(text)
+    (Path(folder) / "state").write_text(text)
 
 
 def read(folder):
-    with open(os.path.join(folder, "state"), encoding="utf-8") as stream:
-        return stream.read()
+    return (Path(folder) / "state").read_text()
 
 
 def test_the_first_attempt_begins_with_nothing(tmp_path):
-    assert os.listdir(begun(tmp_path, "a1")) == []
+    assert list(Path(begun(tmp_path, "a1")).iterdir()) == []
 
 
 def test_an_attempt_goes_on_from_what_the_last_one_left(tmp_path):
     write(begun(tmp_path, "a1"), "far")
     assert read(begun(tmp_path, "a2", ["a1"])) == "far"
-    assert os.listdir(checkpoints.folder(str(tmp_path), "t", 5)) == ["a2"]
+    assert [path.name for path in Path(checkpoints.folder(str(tmp_path), "t", 5)).iterdir()] == ["a2"]
 
 
 def test_two_attempts_at_once_do_not_write_into_one_folder(tmp_path):
@@ -56,4 +54,4 @@ def test_a_checkpoint_that_went_on_is_told_from_one_that_did_not(tmp_path):
 def test_nothing_is_kept_of_a_step_that_is_done(tmp_path):
     write(begun(tmp_path, "a1"), "far")
     checkpoints.done(str(tmp_path), "t", 5)
-    assert not os.path.exists(checkpoints.folder(str(tmp_path), "t", 5))
+    assert not Path(checkpoints.folder(str(tmp_path), "t", 5)).exists()

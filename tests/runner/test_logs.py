@@ -1,6 +1,7 @@
 """What steps print: short streams in their records, long ones in an archive, and neither lost nor torn."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -37,7 +38,10 @@ def test_streams_stand_in_the_archive_one_after_another(archive, tmp_path):
     datas = [bytes([65 + number]) * (logs.KEPT_BYTES + number + 1) for number in range(3)]
     wheres = [archive.keep(printed(tmp_path, data))[1] for data in datas]
     archive.sync()
-    found = [logs.read(str(tmp_path), {"worker": "w1", "stderr": "", "logs": {"stderr": where}}, "stderr") for where in wheres]
+    found = [
+        logs.read(str(tmp_path), {"worker": "w1", "stderr": "", "logs": {"stderr": where}}, "stderr")
+        for where in wheres
+    ]
     assert found == datas
 
 
@@ -53,7 +57,7 @@ def test_of_a_very_long_stream_the_archive_holds_both_ends(archive, tmp_path):
 def test_the_room_of_a_long_stream_is_given_back(archive, tmp_path):
     path = printed(tmp_path, b"x" * (logs.KEPT_BYTES + 1))
     archive.keep(path)
-    assert not os.path.exists(path)
+    assert not Path(path).exists()
 
 
 def test_without_its_archive_a_record_still_tells_both_ends(tmp_path):

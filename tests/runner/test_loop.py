@@ -24,12 +24,12 @@ def fields(told):
     return "\t".join(lane.escaped(told))
 
 
-def start_of(write, folder, words, settings=(), token="t", mib=0):
+def start_of(write, folder, words, settings=(), *, name="t", mib=0):
     """Write a request; each step has a lane of its own name."""
     settings, places = [str(len(settings)), *settings], [str(folder), f"{folder}/out", f"{folder}/err"]
     if write is box.shell_fields:
-        return write(["start", *settings, token, *places, *words])
-    return write(["start", f"l{token}", token, "p", *places, str(mib), *settings, *words])
+        return write(["start", *settings, name, *places, *words])
+    return write(["start", f"l{name}", name, "p", *places, str(mib), *settings, *words])
 
 
 class Inside:
@@ -78,7 +78,9 @@ def inside(request):
 
 
 def test_a_loop_says_that_it_is_ready(inside):
-    assert inside[0].kind == (["ready", "sh", "", ""] if inside[1] is box.shell_fields else ["ready", "python", "adopts", ""])
+    assert inside[0].kind == (
+        ["ready", "sh", "", ""] if inside[1] is box.shell_fields else ["ready", "python", "adopts", ""]
+    )
 
 
 def test_fields_survive_their_writing():
@@ -167,15 +169,13 @@ def test_many_steps_run_at_once(inside, tmp_path):
     found, write = inside
     for number in range(5):
         (tmp_path / str(number)).mkdir()
-        found.send(start_of(write, tmp_path / str(number), ["sh", "-c", "sleep 0.2; echo x"], token=f"t{number}"))
+        found.send(start_of(write, tmp_path / str(number), ["sh", "-c", "sleep 0.2; echo x"], name=f"t{number}"))
     assert sorted(found.end()[1] for _ in range(5)) == [f"t{number}" for number in range(5)]
 
 
 def test_a_signal_reaches_all_that_a_step_started(tmp_path, alive):
     found = Inside(python(sys.executable)[0])
-    found.send(
-        start_of(fields, tmp_path, ["sh", "-c", f"(sh -c 'sleep 60; : {tmp_path}') & echo > begun; wait"])
-    )
+    found.send(start_of(fields, tmp_path, ["sh", "-c", f"(sh -c 'sleep 60; : {tmp_path}') & echo > begun; wait"]))
     while not (tmp_path / "begun").exists():
         pass
     found.send(fields(["signal", "t", "15"]))
@@ -285,8 +285,8 @@ def test_what_leaves_a_step_s_session_ends_with_the_step(looped, tmp_path, alive
 def test_what_a_step_leaves_does_not_end_another_lane_s_step(looped, tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-    begun(looped, tmp_path / "a", ["sh", "-c", "echo > begun; sleep 0.5; echo whole"], token="a")
-    looped.send(start_of(fields, tmp_path / "b", ["sh", "-c", "(setsid sleep 60 &)"], token="b"))
+    begun(looped, tmp_path / "a", ["sh", "-c", "echo > begun; sleep 0.5; echo whole"], name="a")
+    looped.send(start_of(fields, tmp_path / "b", ["sh", "-c", "(setsid sleep 60 &)"], name="b"))
     assert [looped.end()[1:4], looped.end()[1:4]] == [["b", "0", "0"], ["a", "0", "0"]]
     assert (tmp_path / "a" / "out").read_text() == "whole\n"
 
@@ -313,16 +313,16 @@ def test_a_step_that_holds_less_than_it_may_is_left_alone(looped, tmp_path):
 
 def test_nothing_begins_after_a_halt(looped, tmp_path):
     begun(looped, tmp_path, ["sh", "-c", "echo > begun; sleep 0.3"])
-    looped.send(fields(["start", "lt", "next", "p", str(tmp_path), f"{tmp_path}/out", f"{tmp_path}/err", "0", "0", "true"]))
+    looped.send(
+        fields(["start", "lt", "next", "p", str(tmp_path), f"{tmp_path}/out", f"{tmp_path}/err", "0", "0", "true"])
+    )
     looped.send("halt")
     assert [looped.answer()[:2], looped.answer()[:2]] == [["end", "t"], ["dropped", "next"]]
 
 
 def test_a_lane_that_is_killed_takes_its_step_along_and_is_told_of(looped, tmp_path, alive):
     begun(looped, tmp_path, ["sh", "-c", f"echo > begun; sleep 60; : {tmp_path}"])
-    lane_pid = next(
-        pid for pid, (parent, _, _) in lane.processes().items() if parent == looped.process.pid
-    )
+    lane_pid = next(pid for pid, (parent, _, _) in lane.processes().items() if parent == looped.process.pid)
     os.kill(lane_pid, signal.SIGKILL)
     assert looped.answer() == ["lost", "lt"]
     assert alive(f": {tmp_path}") == 0

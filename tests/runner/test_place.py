@@ -2,6 +2,7 @@
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ def here(tmp_path):
 
 
 def entries(here):
-    return {entry.name: os.readlink(entry.path) for entry in os.scandir(here.folder)}
+    return {path.name: str(path.readlink()) for path in Path(here.folder).iterdir()}
 
 
 CODE = {"a.py": "/code/a.py", "lib": "/code/lib"}
