@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sciflow.api.following import step_of
 from sciflow.runner import hours, names, points, progress, records
+from sciflow.runner.standing import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,7 +43,7 @@ def why(path: Path, step: str, run_name: str = names.DEFAULT_RUN) -> dict[str, A
     }
     found = {"run": run_name, "task": name, "step": number, "resources": task["resources"]}
     found["state"] = _state((name, number), settled, running)
-    found |= _identity(bundle, steps, task, number)
+    found |= _identity(bundle, steps, task, number, Standing(str(bundle.run(run_name)), bundle.plan))
     found["needs"] = _needs(list(steps.needs(task, number)), settled, running)
     mine = [one for one in bundle.attempts(run_name) if (one["task"], one["step"]) == (name, number)]
     counts = settled.get((name, number))
@@ -57,17 +58,20 @@ def _state(key: tuple[str, int], settled: Settled, running: Mapping[tuple[str, i
     return progress.RUNNING if key in running and state != names.DONE else state
 
 
-def _identity(bundle: Bundle, steps: points.Steps, task: Mapping[str, Any], number: int) -> dict[str, Any]:
+def _identity(
+    bundle: Bundle, steps: points.Steps, task: Mapping[str, Any], number: int, standing: Standing
+) -> dict[str, Any]:
     """Return the step's values and its key, and the parts that the key is the digest of."""
     table = points.Table(str(bundle.path), bundle.plan)
     try:
         first = steps.first(task["name"], number)
         values = {use: table.values(first)[use] for use in task["uses"]}
-        keys = points.Keys(bundle.plan, steps, table)
+        keys = points.Keys(bundle.plan, steps, table, standing)
         key = keys.of(task["name"], number)
         upstream = [(f"{need}/{other}", keys.of(need, other)) for need, other in steps.needs(task, number)]
     finally:
         table.close()
+        standing.close()
     parts = {
         "task": task["digest"],
         "values": values,

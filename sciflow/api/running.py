@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sciflow.api.carrying import Say, choose, present, silent
 from sciflow.errors import BundleError, SurroundingsError, UsageError
-from sciflow.runner import names, rounds, wanted, work
+from sciflow.runner import names, rounds, wanted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,7 +104,7 @@ def submit(path: Path, *, say: Say = silent) -> int:
     logs = bundle.run() / names.LOGS
     logs.mkdir(parents=True, exist_ok=True)
     (bundle.run() / names.CANCEL).unlink(missing_ok=True)  # that was for those at work then: this is a fresh start
-    mark = f"sciflow:{work.token()}"
+    mark = f"sciflow:{names.token()}"
     try:
         answer = rounds.ask(
             [

@@ -90,9 +90,8 @@ class Segment(object):
 
     def enter(self, rows):
         """Write rows of the index: (offset, step, task's number, state) of records that are on the disk."""
-        write(
-            self._index, b"".join([ROW.pack(at, step, task, STATES.index(state), 0) for at, step, task, state in rows])
-        )
+        packed = [ROW.pack(at, step, task, STATES.index(state), 0) for at, step, task, state in rows]
+        put(self._index, b"".join(packed))
 
     def close(self):
         """Commit and let go."""
