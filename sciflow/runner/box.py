@@ -82,6 +82,17 @@ def choose(boxes, wanted=None):
     raise BoxError("no engine works here: %s" % "; ".join(tried))
 
 
+def version(box):
+    """Return what an engine says of its version, in a line; nothing of none."""
+    for program in box["needs"][:1]:
+        try:
+            said = subprocess.check_output([program, "--version"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        except (OSError, subprocess.CalledProcessError):
+            return ""
+        return said.decode("utf-8", "replace").strip().split("\n")[0]
+    return ""
+
+
 def claim(path):
     """Note that a file of the cache is used now, so that nobody clears it away as unused; say whether it is there."""
     try:

@@ -100,7 +100,7 @@ class Worker(object):
                     self.noted,
                     worker=self.name,
                     facts=facts.host(),
-                    box=dict(isolation, image=self.plan["image"]),
+                    box=dict(isolation, image=self.plan["image"], version=box.version(chosen)),
                     capacity=self.capacity,
                     envelope={task["name"]: given.envelope(task) for task in self.plan["tasks"]},
                     start=self.began,
