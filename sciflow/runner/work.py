@@ -176,8 +176,11 @@ class Worker(object):
             if found is None:
                 return self.grants.free["cpus"] > 0
             needs = order.needs(*found)
+            if self.standing.tried(*found):  # by an earlier worker: then it is to have more from the first
+                more = self._grown(*found)
+                needs = more if self.grants.fits(more) else needs
             lane = self.crew.lane(self.tasks[found[0]], self.grants.take(needs))
-            self._start(order, lane, found[1])
+            self._start(lane, found[1], needs)
             self._ahead(order, lane)
 
     def _ahead(self, order, lane):
@@ -190,11 +193,11 @@ class Worker(object):
             number = order.same(lane.task["name"])
             if number is None:
                 return
-            self._start(order, lane, number)
+            self._start(lane, number, order.needs(lane.task["name"], number))
 
-    def _start(self, order, lane, number):
+    def _start(self, lane, number, needs):
         task = lane.task
-        attempt = Attempt(names.token(), task, number, order.needs(task["name"], number))
+        attempt = Attempt(names.token(), task, number, needs)
         attempt.grant, attempt.lane, attempt.place = lane.grant, lane, self.crew.place()
         attempt.place.ready(task["outputs"].values())
         if task.get("checkpoint"):
