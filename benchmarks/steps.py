@@ -16,7 +16,7 @@ Peers are installed below build/peers: snakemake, maestrowf, hyperqueue and doit
 download. One that is not there is said to be; one that would take longer than two minutes is left out.
 
 With `--box`, in a container: the floor is xargs inside one container of the same image, entered by the same words;
-`a box each` is one container start a step (of twenty, scaled). The image is Debian with python3, built once.
+`a box each` is one container start a step (of ten, scaled). The image is Debian with python3, built once.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from sciflow.runner import box as box_
 
 ROOT = Path(__file__).parent.parent
 PATIENCE_S = 120
-BOXES_EACH = 20
+BOXES_EACH = 10
 WORKFLOW = """\
 format = 1
 [workflow]
@@ -96,9 +96,15 @@ def compiled(kind: str, n: int, folder: Path, image: str) -> Path:
     script = json.dumps(peers.SCRIPT.replace("{", "{{").replace("}", "}}"))
     text = WORKFLOW.format(kind=kind, n=n, image=image, script=script, path=json.dumps(path), left=left)
     (folder / f"{kind}.toml").write_text(text)
+    kept = ROOT / "build/image/workflow.lock"  # an image takes minutes to build
+    if image and kept.exists():
+        shutil.copy(kept, folder)
     words = [sys.executable, "-m", "sciflow", "compile", f"{kind}.toml"]
     env = {**os.environ, "XDG_CONFIG_HOME": str(folder), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(words, check=True, cwd=folder, env=env, stdout=subprocess.PIPE, text=True)
+    if image:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / "workflow.lock", kept)
     return folder / done.stdout.splitlines()[-1]
 
 
