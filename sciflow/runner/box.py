@@ -236,7 +236,10 @@ class Loop(object):
             self.open = False
 
     def _ask(self, told):
-        self._requests.append("\t".join(lane.escaped(told)))
+        line = "\t".join(told)
+        if "\\" in line or "\n" in line or line.count("\t") != len(told) - 1:
+            line = "\t".join(lane.escaped(told))
+        self._requests.append(line)
 
     def profile(self, settings):
         """Return the name by which the box knows an environment, {name: value}: the object, not what it holds."""
