@@ -2,9 +2,9 @@
 
 It is a loop of its own, as `loop.py` is, whose lanes fork where that one's start a program; so a step costs what its
 fork costs, and one that crashes takes nobody along. A module is no good for that if it could not be imported, or did
-something meanwhile that a fork cannot do again as a fresh Python does: it looked at what belongs to one step alone, drew
-or seeded random numbers, started threads, holds files open, or catches signals. Then each step gets a fresh Python,
-which is told the same words; and this process becomes one that has imported nothing.
+something meanwhile that a fork cannot do again as a fresh Python does: it looked at what belongs to one step alone,
+drew or seeded random numbers, started threads, holds files open, or catches signals. Then each step gets a fresh
+Python, which is told the same words; and this process becomes one that has imported nothing.
 
 It runs in the image's own python3, of any version from 3.6 on.
 """

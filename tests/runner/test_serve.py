@@ -176,7 +176,7 @@ def test_a_fresh_python_and_a_fork_find_the_same(study, tmp_path):
         "def f(x):\n"
         "    names = [n for n in dir(signal) if n.startswith('SIG') and '_' not in n and n not in ('SIGKILL', 'SIGSTOP')]\n"
         "    return {'signals': repr([str(signal.getsignal(getattr(signal, n))) for n in names]),\n"
-        "        'argv': repr(sys.argv), 'flags': repr(sys.flags), 'buffered': sys.stdout.line_buffering,\n"
+        "        'argv': repr([os.path.basename(sys.argv[0])] + sys.argv[1:]), 'flags': repr(sys.flags), 'buffered': sys.stdout.line_buffering,\n"
         "        'encoding': sys.stdout.encoding + sys.getfilesystemencoding(), 'stdin': repr(sys.stdin.read()),\n"
         "        'environment': repr(sorted(k for k in os.environ)), 'group': os.getpgrp() == os.getpid()}\n"
     )
