@@ -82,11 +82,14 @@ class Segment(object):
         return at
 
     def commit(self):
-        """Write what waits and force it to the disk: one fsync for the lot."""
+        """Write what waits and force it to the disk: one fsync for the lot.
+
+        Once: after an error nobody knows how much of it stands, and nothing more may be written behind it.
+        """
         if self._waiting:
-            put(self._file, b"".join(self._waiting))
+            waiting, self._waiting = self._waiting, []
+            put(self._file, b"".join(waiting))
             os.fsync(self._file)
-            self._waiting = []
 
     def enter(self, rows):
         """Write rows of the index: (offset, step, task's number, state) of records that are on the disk."""
