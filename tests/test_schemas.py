@@ -220,7 +220,9 @@ def test_a_lock_with_an_image_is_what_its_schema_says(ran, source):
 def lines(bundle):
     """Return every line of a run's segments, as JSON: what is written, with its check."""
     return [
-        json.loads(line) for file in (bundle.run() / "segments").iterdir() for line in file.read_bytes().splitlines()
+        json.loads(line)
+        for file in (bundle.run() / "segments").glob("*.jsonl")
+        for line in file.read_bytes().splitlines()
     ]
 
 

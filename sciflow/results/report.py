@@ -256,7 +256,9 @@ def _environment(facts: Mapping[str, Any]) -> str:
     if workers and all(worker.get("isolation") == NO_ISOLATION for worker in workers):
         shown["image, not used here"] = shown.pop("image", None)
     envelopes = [worker["envelope"] for worker in facts.get("workers") or [] if worker.get("envelope")]
-    shown["environment of the steps"] = envelopes[0] if envelopes else None
+    tasks = [variables for envelope in envelopes for variables in envelope.values()]
+    common = dict(set.intersection(*(set(variables.items()) for variables in tasks))) if tasks else {}
+    shown["environment of the steps"] = dict(sorted(common.items()))
     shown = {key: value for key, value in shown.items() if value not in (None, "", [], {})}
     parts = [f"<h2>Environment</h2>\n{_pairs(shown)}"] if shown or workers else []
     if workers:

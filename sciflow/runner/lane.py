@@ -119,14 +119,14 @@ def spawn(folder, stdout, stderr, environment, words):
     """
     try:
         os.chdir(folder)
-        return os.posix_spawn(
+        return os.posix_spawn(  # novm
             program(words[0], environment.get("PATH", os.defpath)),
             words,
             environment,
             file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, stdout, LOG, 0o644),
-                (os.POSIX_SPAWN_OPEN, 2, stderr, LOG, 0o644),
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),  # novm
+                (os.POSIX_SPAWN_OPEN, 1, stdout, LOG, 0o644),  # novm
+                (os.POSIX_SPAWN_OPEN, 2, stderr, LOG, 0o644),  # novm
             ],
             setsid=True,
             setsigdef=RESET,

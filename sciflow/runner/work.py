@@ -11,7 +11,7 @@ import os
 import signal
 import time
 
-from . import box, checkpoints, commit, crew, facts, given, logs, names, owner, points, records, standing, step
+from . import box, checkpoints, commit, crew, ends, facts, given, logs, names, owner, points, records, standing, step
 from .attempt import Attempt
 from .grants import Grants
 from .order import Order
@@ -39,9 +39,9 @@ class Worker(object):
         self.tasks = {task["name"]: task for task in plan["tasks"]}
         self.table = points.Table(bundle, plan)
         self.keys = points.Keys(plan, steps, self.table, standing_)
-        self.counts, self.walls, self.lost_in_a_row = {}, {}, 0
+        self.counts, self.lost_in_a_row = {}, 0
         self.began = self.told_now = time.time()
-        self.busy_s, self.shown, self.failures = 0.0, 0.0, 0
+        self.shown, self.failures = 0.0, 0
 
     def run(self, chosen, wanted, progress):
         """Run the wanted steps in the chosen box; return the exit code. Raises BoxError, OSError."""
@@ -67,7 +67,7 @@ class Worker(object):
             archive = logs.Archive(self.run_folder, self.name)
             segment = records.Segment(self.run_folder, self.name)
             self.batch = commit.Batch(self.run_folder, self.plan, segment, self.standing, archive)
-            self.archive = archive
+            self.ends = ends.Ends(self.name, self.work, self.batch, archive, self.keys)
             self.given = self.crew.given = given.Given(
                 self.plan, self.steps, self.table, self.standing, self.crew.paths
             )
@@ -78,7 +78,7 @@ class Worker(object):
                     facts=facts.host(),
                     box=dict(isolation, image=self.plan["image"]),
                     capacity=self.capacity,
-                    envelope=given.ENVELOPE,
+                    envelope={task["name"]: given.envelope(task) for task in self.plan["tasks"]},
                     start=self.began,
                 )
             )
@@ -115,7 +115,7 @@ class Worker(object):
                 halted = starved = True
             self.crew.flush()
             waited = time.monotonic() - self.batch.since
-            if len(self.batch) and (starved or not self.running or waited > COMMIT_S):
+            if len(self.batch) and (starved or not self.running or waited > COMMIT_S or self.most_failures):
                 self._commit(order)
                 continue
             self._show(order, progress)
@@ -136,14 +136,12 @@ class Worker(object):
             self.shown = now
             at_work = {name: one for name, one in self.running.items() if one.clock is not None}
             busy = sum((now - one.clock) * one.needs["cpus"] for one in at_work.values())
-            progress(self.counts, order, at_work, final=final, busy_s=self.busy_s + busy)
+            progress(self.counts, order, at_work, final=final, busy_s=self.ends.busy_s + busy)
 
     def _skip(self, order):
         while order.lost:
             name, number, cause = order.lost.popleft()
-            now = time.time()
-            record = self._record(name, number, names.token(), names.SKIPPED, now, now)
-            self.batch.add(dict(record, reason="what it needs, %s/%d, did not succeed" % cause))
+            self.ends.skip(name, number, cause)
 
     def _fill(self, order):
         """Start what can be; say whether something is free for which nothing is ready."""
@@ -162,8 +160,9 @@ class Worker(object):
 
     def _ahead(self, order, lane):
         """Tell a lane of more steps of its task where they are short, so that it need not wait to be told of each."""
-        wall = self.walls.get(lane.task["name"])
-        if wall is None or not lane.loop.ahead or wall > SHORT_S or lane.task.get("isolate") == "step":
+        wall = self.ends.walls.get(lane.task["name"])
+        alone = lane.task.get("isolate") == "step"
+        if wall is None or not lane.loop.ahead or wall > SHORT_S or alone or self.most_failures:
             return
         while len(lane.queue) < min(DEEPEST, 1 + SHORT_S / max(wall, 1e-4)) and self.crew.room():
             number = order.same(lane.task["name"])
@@ -246,7 +245,7 @@ class Worker(object):
             ],
             "place": {attempt.name: str(attempt.place.number) for attempt in self.running.values()},
             "cpus": self.capacity["cpus"],
-            "busy_s": self.busy_s,
+            "busy_s": self.ends.busy_s,
             "since": self.began,
             "done": done,
             "failed": sum(self.counts.values()) - done,
@@ -297,7 +296,7 @@ class Worker(object):
             del self.running[attempt.name]
             self._leave(attempt)
             if attempt.clock is not None:
-                self._note(attempt, names.NODE, None, reason=reason)
+                self.ends.note(attempt, names.NODE, None, reason=reason)
             self.crew.give_back(attempt.place)
             order.again(attempt.task["name"], attempt.step)
         if self.lost_in_a_row >= LOST_MOST:
@@ -305,84 +304,10 @@ class Worker(object):
             raise box.BoxError("%s; %d in a row" % (reason, self.lost_in_a_row))
         self.crew.mend(what)
 
-    def _record(self, name, number, attempt, state, start, end):
-        return {
-            "task": name,
-            "step": number,
-            "key": self.keys.of(name, number),
-            "attempt": attempt,
-            "worker": self.name,
-            "state": state,
-            "start": start,
-            "end": end,
-            "code": None,
-            "signal": None,
-            "reason": "",
-            "wall_s": 0.0,
-            "user_s": 0.0,
-            "system_s": 0.0,
-            "peak_mib": 0.0,
-            "read_bytes": None,
-            "written_bytes": None,
-            "metrics": {},
-            "outputs": {},
-            "stdout": "",
-            "stderr": "",
-        }
-
-    def _note(self, attempt, state, end, staged="", **more):
-        """Take down how an attempt has ended."""
-        now, start = time.time(), attempt.start
-        wall = time.monotonic() - attempt.clock
-        if end is not None and end.wall_s is not None:
-            wall, start = end.wall_s, end.start
-        record = self._record(attempt.task["name"], attempt.step, attempt.name, state, start, max(now, start))
-        record["wall_s"] = round(wall, 6)
-        if attempt.needs != attempt.task["resources"]:
-            record["granted"] = attempt.needs
-        if attempt.grant["gpus"]:
-            record["gpus"] = attempt.grant["gpus"]
-        where = {}
-        for stream, path in sorted(attempt.place.logs.items()):
-            record[stream], found = self.archive.keep(path)
-            if found:
-                where[stream] = found
-        if where:
-            record["logs"] = where
-        if end is not None:
-            record.update(code=end.code, signal=end.signal or None, user_s=end.user_s, system_s=end.system_s)
-            record.update(peak_mib=round(end.peak_mib, 3), read_bytes=end.read_bytes, written_bytes=end.written_bytes)
-        record.update(more)
-        self.busy_s += wall * attempt.task["resources"]["cpus"]
-        self.batch.add(record, staged)
-
     def _ended(self, attempt, end):
-        state, reason = attempt.judged(end)
-        if state == names.DONE:
-            self._success(attempt, end, reason)
-            self.lost_in_a_row = 0
-        else:
-            if state == names.INTERRUPTED and not self.stopping and checkpoints.marks(attempt.kept) == attempt.marks:
-                state, reason = names.FAILED, "it stopped at a checkpoint, and had come no further"
-            self._note(attempt, state, end, reason=reason)
+        self.ends.take(attempt, end, stopping=bool(self.stopping))
+        self.lost_in_a_row = 0
         self.crew.give_back(attempt.place)
-
-    def _success(self, attempt, end, reason):
-        """Look at what a step has left that ended well: take it as a success, or as a failure."""
-        task, found = attempt.task, {}
-        try:
-            if task["metrics"]:
-                found = step.metrics(attempt.place.folder, task["metrics"])
-            staged = os.path.join(self.work, attempt.name)
-            outputs = step.stage(task, attempt.place.folder, staged, attempt.name)
-        except step.StepError as error:
-            step.clear(os.path.join(self.work, attempt.name))
-            self._note(attempt, names.FAILED, end, reason=str(error))
-            return
-        wall = end.wall_s if end.wall_s is not None else time.monotonic() - attempt.clock
-        mean = self.walls.get(task["name"], wall)
-        self.walls[task["name"]] = mean + (wall - mean) / 8
-        self._note(attempt, names.DONE, end, staged if outputs else "", metrics=found, outputs=outputs, reason=reason)
 
     def _commit(self, order):
         for record in self.batch.commit():
@@ -405,7 +330,7 @@ class Worker(object):
                     order.ended(name, number, done=False)
             elif state == names.SKIPPED:
                 self._count(name, state)
-        for name, wall in self.walls.items():
+        for name, wall in self.ends.walls.items():
             order.learn(name, wall)
 
     def _count(self, name, state):

@@ -47,7 +47,11 @@ TASKS = (
     ),
     task(
         "score",
-        ['read m < ', {"upstream": ["train", "model"]}, '; echo $m > ckpt/m; echo "{\\"s\\": $((m + 1))}" > metrics.json'],
+        [
+            "read m < ",
+            {"upstream": ["train", "model"]},
+            '; echo $m > ckpt/m; echo "{\\"s\\": $((m + 1))}" > metrics.json',
+        ],
         uses=["x"],
         needs=["train"],
         metrics="metrics.json",

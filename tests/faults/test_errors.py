@@ -17,7 +17,9 @@ FAULTS = (
     *[(name, error, "") for name in (*FULL, *READING, *CHANGING) for error in ("EIO", "ESTALE")],
     *[(name, "EINTR", "") for name in ("read", "write", "openat", "close", "fsync", "ftruncate")],
 )
-SAID = re.compile(r"^sciflow: .*(runs/|runner/|bundles/|/proc|/tmp|the box|its lane|manifest|plan\.json|code/)", re.MULTILINE)
+SAID = re.compile(
+    r"^sciflow: .*(runs/|runner/|bundles/|/proc|/tmp|the box|its lane|manifest|plan\.json|code/)", re.MULTILINE
+)
 
 
 def points(counts, before):
@@ -67,5 +69,5 @@ def test_f3_f4_a_call_that_fails_is_told_of_and_nothing_is_lost(scenes, wanted, 
 
     chosen = made.spread(points(counts, before), MANY)
     found = made.each(scenes, chosen, act)
-    print(f"{where}: {len(chosen)} tried, ended with {({code: codes.count(code) for code in codes})}")
+    print(f"{where}: {len(chosen)} tried, ended with { ({code: codes.count(code) for code in codes}) }")
     assert found == []

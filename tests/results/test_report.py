@@ -177,7 +177,7 @@ def worker(**box):
     return {
         "worker": "w1", "check": "c0ffee", "start": 1_700_000_000.25, "capacity": {"cpus": 2},
         "box": {"engine": "apptainer", "isolation": "container", "network": "none", "image": None, **box},
-        "facts": {"host": "n1", "cpu": "EPYC", "cpus": 8, "flags": ["avx", "sse"], "scheduler": {}}, "envelope": {"TZ": "UTC"},
+        "facts": {"host": "n1", "cpu": "EPYC", "cpus": 8, "flags": ["avx", "sse"], "scheduler": {}}, "envelope": {"t": {"TZ": "UTC"}},
     }  # fmt: skip
 
 

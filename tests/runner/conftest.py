@@ -58,7 +58,7 @@ def task(name, words, **more):
         if entry["shell"]
         else [word if isinstance(word, list) else [word] for word in words]
     )
-    entry["resources"] = {"cpus": 1, "memory_mib": 256, "gpus": 0, "time_s": 60, **more.pop("resources", {})}
+    entry["resources"] = {"cpus": 1, "memory_mib": 40, "gpus": 0, "time_s": 60, **more.pop("resources", {})}
     entry |= more
     return {**entry, "digest": names.digest({key: entry[key] for key in ("shell", "words", "outputs", "environment")})}
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sciflow.runner import progress
+from sciflow.runner import progress, standing
 from tests.runner.conftest import TIMEOUT_S, task
 
 STANDS = {
@@ -268,12 +268,14 @@ def test_quiet_says_nothing():
     assert stream.getvalue() == ""
 
 
-def test_of_some_steps_only_those_are_counted():
-    plan = {"tasks": [dict(task("a", "true"), steps=5), dict(task("b", "true"), steps=2)]}
-    settled = {("a", 0): {"state": "done"}, ("a", 4): {"state": "done"}}
-    found = progress.begun(plan, settled, [("a", 0), ("a", 1)])
-    assert found == {"steps": 2, "tasks": {"a": {"steps": 2, "done": 1}}}
-    assert progress.begun(plan, settled)["steps"] == 7
+def test_of_some_steps_only_those_are_counted(study):
+    found = study([task("a", "true", uses=["x"]), task("b", "true", uses=["x"])], [{"x": x} for x in range(3)])
+    found.run("run", "--step", "a/0", "--step", "a/2")
+    stands = standing.Standing(str(found.run_folder), found.plan)
+    wanted = progress.begun(stands, [("a", 0), ("a", 1)])
+    assert wanted == {"steps": 2, "tasks": {"a": {"steps": 2, "done": 1}}}
+    assert progress.begun(stands)["steps"] == 6
+    stands.close()
 
 
 def test_a_run_on_a_terminal_leaves_one_line_that_says_all(study):

@@ -46,7 +46,7 @@ def test_a_whole_round_is_planned():
         {
             "task": "summary",
             "elements": [[0]],
-            "options": ["--ntasks=1", "--cpus-per-task=1", "--mem=1M", "--time=4"],
+            "options": ["--ntasks=1", "--cpus-per-task=1", "--mem=40M", "--time=4"],
             "after": [1],
         },
     ]

@@ -398,3 +398,142 @@ def test_a_stop_that_a_step_ignores_ends_it_all_the_same(stubborn):
     found, process = stubborn
     process.communicate(timeout=30)
     assert (process.returncode, found.states()) == (75, {("a", 0): "interrupted"})
+
+
+# ---- Retries, memory, checkpoints, and ends of the whole
+
+RETRY = {"times": 2, "on": ["failed", "memory", "time"], "grow_memory": 2.0, "grow_time": 3.0}
+
+
+def states(found):
+    return [record["state"] for record in attempts(found)]
+
+
+def attempts(found):
+    """Return the records of attempts, in the order of their ends."""
+    return sorted((record for record in found.records() if "facts" not in record), key=lambda record: record["end"])
+
+
+def test_a_step_that_fails_is_tried_again(study, tmp_path):
+    tasks = [task("a", f"echo x >> '{tmp_path}/n'; [ $(wc -l < '{tmp_path}/n') = 3 ]", retry=RETRY)]
+    found = study(tasks)
+    found.run()
+    assert states(found) == ["failed", "failed", "done"]
+
+
+def test_retries_come_to_an_end(study):
+    found = study([task("a", "exit 3", retry=RETRY), task("b", "true", needs=["a"])])
+    found.run(code=5)
+    assert states(found) == ["failed", "failed", "failed", "skipped"]
+
+
+def test_retries_that_were_used_up_are_used_up_the_next_time_too(study):
+    found = study([task("a", "exit 3", retry=RETRY)])
+    found.run(code=5)
+    found.run(code=5)
+    assert len(states(found)) == 3
+    found.run("run", "--failed", code=5)
+    assert len(states(found)) == 6
+
+
+def test_a_step_that_holds_too_much_is_given_more(study):
+    hold = f"{shlex.quote(sys.executable)} -c 'import time; held = bytearray(60 << 20); time.sleep(0.7)'"
+    found = study([task("a", hold, retry=RETRY, resources={"memory_mib": 40})])
+    found.run()
+    first, second = attempts(found)
+    assert (first["state"], second["state"], second["granted"]["memory_mib"]) == ("memory", "done", 80)
+    assert first["reason"].startswith("memory limit of 40 MiB: it held ")
+
+
+def test_a_step_that_takes_too_long_is_given_more(study):
+    found = study([task("a", "sleep 1.5", retry=RETRY, resources={"time_s": 1})])
+    found.run()
+    first, second = attempts(found)
+    assert (first["state"], second["state"], second["granted"]["time_s"]) == ("time", "done", 3)
+
+
+def test_after_so_many_failures_nothing_new_is_started(study):
+    rows = [{"x": x} for x in range(20)]
+    found = study([task("a", ["exit ", {"parameter": "x"}], uses=["x"])], rows)
+    said = found.run("run", "-j", "1", "--max-failures", "2", code=5).stderr
+    assert states(found).count("failed") == 2
+    assert "2 steps have failed, and no more were started" in said
+
+
+CHECKPOINT = {"path": "ckpt", "signal": int(signal.SIGUSR1), "before_s": 1}
+COUNT = """
+trap 'exit 75' USR1
+n=$(cat ckpt/n 2>/dev/null || echo 0)
+while [ $n -lt 30 ]; do n=$((n + 1)); echo $n > ckpt/part; mv ckpt/part ckpt/n; sleep 0.1; done
+echo $n $SCIFLOW_CHECKPOINT > o
+"""
+
+
+def test_a_step_is_signalled_before_its_time_is_over_and_goes_on_from_its_checkpoint(study):
+    found = study([task("a", COUNT, checkpoint=CHECKPOINT, outputs={"o": "o"}, resources={"time_s": 3})])
+    found.run()
+    assert states(found)[-1] == "done"
+    assert set(states(found)[:-1]) == {"interrupted"}
+    assert found.output("a", 0, "o").startswith("30 ")
+    assert not list((found.run_folder / "checkpoints").rglob("n"))
+
+
+def test_a_stopped_step_goes_on_from_its_checkpoint_at_the_next_start(study):
+    found = study([task("a", COUNT, checkpoint=CHECKPOINT, outputs={"o": "o"})])
+    process = found.start()
+    while not list((found.run_folder / "checkpoints").glob("*/*/*/n")):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 75
+    kept = next(iter((found.run_folder / "checkpoints").glob("*/*/*/n"))).read_text()
+    assert states(found) == ["interrupted"]
+    found.run()
+    assert (states(found), int(kept) > 0) == (["interrupted", "done"], True)
+
+
+def test_a_step_that_comes_no_further_than_its_checkpoint_fails(study):
+    found = study([task("a", "exit 75", checkpoint=CHECKPOINT)])
+    found.run(code=5)
+    assert found.settled()["a", 0]["reason"] == "it stopped at a checkpoint, and had come no further"
+
+
+def test_a_run_that_is_cancelled_stops_in_good_order(study):
+    found = study([task("a", "sleep 60")])
+    process = found.start()
+    while not list((found.run_folder / "work").glob("*/now.json")):
+        time.sleep(0.05)
+    (found.run_folder / "cancel").touch()
+    assert process.wait(30) == 75
+    assert states(found) == ["interrupted"]
+
+
+def test_an_envelope_can_be_left(study):
+    env = "env > o"
+    found = study(
+        [
+            task("off", env, envelope=False, outputs={"o": "o"}),
+            task("on", env, outputs={"o": "o"}, blas="haswell", resources={"cpus": 2}),
+        ]
+    )
+    found.run("run", "-j", "2")
+    off, on = (dict(line.split("=", 1) for line in found.output(name, 0, "o").splitlines()) for name in ("off", "on"))
+    assert not {"TZ", "PYTHONHASHSEED", "OMP_NUM_THREADS"} & set(off)
+    assert (on["TZ"], on["OMP_NUM_THREADS"], on["OPENBLAS_CORETYPE"], on["SCIFLOW_CPUS"]) == (
+        "UTC",
+        "2",
+        "Haswell",
+        "2",
+    )
+    assert off["SCIFLOW_CPUS"] == "1"
+
+
+def test_short_steps_are_told_of_ahead_and_none_is_lost_or_doubled(study):
+    rows = [{"x": x} for x in range(300)]
+    tasks = [
+        task("a", ["echo ", {"parameter": "x"}, " > o"], uses=["x"], outputs={"o": "o"}),
+        task("b", ["cat ", {"upstream": ["a", "o"]}, " > o"], uses=["x"], needs=["a"], outputs={"o": "o"}),
+    ]
+    found = study(tasks, rows)
+    found.run("run", "-j", "3")
+    assert [found.output("b", x, "o") for x in range(300)] == [f"{x}\n" for x in range(300)]
+    assert set(found.attempts().values()) == {1}

@@ -1,0 +1,51 @@
+"""A lane: what it says, what it finds, and what it clears away."""
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sciflow.runner import lane
+
+
+@given(told=st.lists(st.text(st.characters(exclude_characters="\0")), min_size=1))  # no word holds a NUL
+def test_fields_are_read_as_they_were_written(told):
+    line = "\t".join(lane.escaped(told))
+    assert "\n" not in line
+    assert lane.fields(line) == told
+
+
+def test_a_program_is_found_on_the_path_it_is_to_have(tmp_path):
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "tool").write_text("#!/bin/sh\n")
+    (tmp_path / "second" / "tool").chmod(0o755)
+    path = f"{tmp_path}/first:{tmp_path}/second"
+    assert lane.program("tool", path) == f"{tmp_path}/second/tool"
+    with pytest.raises(FileNotFoundError):
+        lane.program("tool", str(tmp_path))
+
+
+def test_a_word_with_a_slash_is_a_path():
+    assert lane.program("./tool", "/bin") == "./tool"
+
+
+def test_this_process_is_among_the_processes():
+    parent, session, pages = lane.processes()[os.getpid()]
+    assert (parent, session, pages > 100) == (os.getppid(), os.getsid(0), True)
+
+
+def test_what_stands_in_a_folder_is_taken_away(tmp_path):
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "deep" / "er" / "file").write_text("x")
+    (tmp_path / "deep").chmod(0)
+    (tmp_path / "link").symlink_to("/etc")
+    lane.empty(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+    assert os.path.isdir("/etc")  # noqa: PTH112
+
+
+def test_a_counter_of_the_killed_counts_from_what_was(tmp_path):
+    count = lane.Killed()
+    assert count() == count() >= 0
