@@ -17,7 +17,7 @@ import time
 
 PACKAGE = "sciflow_runner"
 UTF8 = "C.UTF-8"
-CHANGED = 4  # names.EXIT_CHANGED, said here because `names` may itself be what has changed
+SURROUNDINGS, CHANGED = 3, 4  # as in `names`, said here because that may itself be what has changed
 sys.dont_write_bytecode = True  # nothing may appear in a bundle beside runs/, however python3 was started
 
 
@@ -54,8 +54,11 @@ def load(folder):
 
 
 def say(text):
-    """Talk on standard error."""
-    print("sciflow: " + text, file=sys.stderr, flush=True)
+    """Talk on standard error. That it cannot be heard, for want of space say, must not change how a run ends."""
+    try:
+        os.write(2, ("sciflow: %s\n" % text).encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass
 
 
 def arguments(words):
@@ -200,7 +203,8 @@ def work(bundle, plan, room, chosen):
     if engine["isolation"] == "none":
         say("engine `%s`: nothing is isolated, and the image is not used" % engine["engine"])
     try:
-        code = worker.run(engine, wanted, progress)
+        with names.about(run):
+            code = worker.run(engine, wanted, progress)
     finally:
         progress.end()
     if code:
@@ -227,9 +231,20 @@ def compare(bundle, plan, room, chosen):
 
 def main(words=None):
     """Do what the words say; return the exit code."""
+    bundle = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    try:
+        return obey(bundle, words)
+    except OSError as error:
+        say("%s: %s" % (error.filename or bundle, error.strerror or error))
+    except ImportError as error:  # a file that cannot be read is one that is not there, to those who import it
+        say("%s: a module cannot be read: %s" % (error.path or bundle, error))
+    return SURROUNDINGS
+
+
+def obey(bundle, words):
+    """Do what the words say; return the exit code. Raises OSError, ImportError."""
     os.umask(0o022)
-    here = os.path.dirname(os.path.abspath(__file__))
-    bundle = os.path.dirname(here)
+    here = os.path.join(bundle, "runner")
     changed = altered(here)
     if changed:
         say("%s: is not what manifest.json says; nothing was run" % changed)
@@ -265,9 +280,6 @@ def main(words=None):
     except room("records").TornError as error:
         say(str(error))
         return names.EXIT_CHANGED
-    except OSError as error:
-        say("%s: %s" % (error.filename or "the file system", error.strerror))
-        return names.EXIT_SURROUNDINGS
 
 
 if __name__ == "__main__":
@@ -275,4 +287,10 @@ if __name__ == "__main__":
         # Python 3.6 takes every file name for ASCII where no locale is set (3.7 does not: PEP 538, 540).
         os.environ["LC_ALL"] = UTF8
         os.execv(sys.executable, [sys.executable, "-I", "-S", "-B"] + sys.argv)  # noqa: S606
-    sys.exit(main())
+    ended = main()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        os._exit(ended or SURROUNDINGS)  # Python would try once more, and end with 120
+    sys.exit(ended)

@@ -36,7 +36,8 @@ def force(paths):
     for path in paths:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
         try:
-            os.fsync(descriptor)
+            with names.about(path):
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
 

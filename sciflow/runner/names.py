@@ -1,6 +1,7 @@
 """The words that compiler, runner and reader must agree on: file names, exit codes, canonical JSON, digests."""
 
 import binascii
+import contextlib
 import functools
 import hashlib
 import json
@@ -143,10 +144,21 @@ def digest(data):
     return hashlib.sha256(data).hexdigest()
 
 
+@contextlib.contextmanager
+def about(path):
+    """Have an error of the system tell of the path that it is about, where the call was on an open file."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = path
+        raise
+
+
 def digest_file(path):
     """Return (SHA-256 in hex, size in bytes) of a file, read in pieces of a mebibyte."""
     sha, size = hashlib.sha256(), 0
-    with open(path, "rb", 0) as stream:
+    with about(path), open(path, "rb", 0) as stream:
         for piece in iter(lambda: stream.read(1 << 20), b""):
             sha.update(piece)
             size += len(piece)

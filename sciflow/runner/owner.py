@@ -19,7 +19,7 @@ def claim(folder):
         part = os.path.join(folder, PART)
         try:
             os.makedirs(folder, exist_ok=True)
-            with open(part, "w", encoding="utf-8") as stream:
+            with names.about(part), open(part, "w", encoding="utf-8") as stream:
                 json.dump(facts.owner(), stream)
             os.rename(part, os.path.join(folder, OWNER))
         except FileNotFoundError:
@@ -32,7 +32,8 @@ def give_up(folder):
     for name in os.listdir(folder):
         if name != OWNER:
             step.clear(os.path.join(folder, name))
-    step.clear(os.path.join(folder, OWNER))
+    if os.listdir(folder) == [OWNER]:  # else whoever comes next is to try again
+        step.clear(os.path.join(folder, OWNER))
     _remove_empty(folder)
     _remove_empty(os.path.dirname(folder))
 

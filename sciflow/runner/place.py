@@ -8,7 +8,7 @@ import errno
 import os
 import stat
 
-from . import records, step
+from . import names, records, step
 
 MODE = 0o755
 
@@ -65,13 +65,14 @@ class Place(object):
             step.clear(path)
         try:
             size = 0
-            for text in texts:
-                data = text.encode("utf-8", "surrogatepass")
-                records.put(file, data)
-                size += len(data)
-            if size < facts.st_size:
-                # Not to nothing and before writing: ext4 takes that for a file to be written to the disk at once.
-                os.ftruncate(file, size)
+            with names.about(path):
+                for text in texts:
+                    data = text.encode("utf-8", "surrogatepass")
+                    records.put(file, data)
+                    size += len(data)
+                if size < facts.st_size:
+                    # Not to nothing and before writing: ext4 takes that for a file to be written to the disk at once.
+                    os.ftruncate(file, size)
         finally:
             os.close(file)
         return "%s.%s" % (self.inside, name)

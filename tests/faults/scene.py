@@ -30,11 +30,11 @@ RUN_S = 120.0
 BOX = {**HOST, "enter": ["/bin/sh", "-c", 'exec $FAULTS env -i PATH="$0" "$@"', "{path}"]}
 
 TASKS = (
-    task("prepare", ["echo 10 > ", {"output": "base"}, "; echo prepared"], outputs={"base": "base.txt"}),
+    task("prepare", ["set -e; echo 10 > ", {"output": "base"}, "; echo prepared"], outputs={"base": "base.txt"}),
     task(
         "train",
         [
-            "read b < ",
+            "set -e; read b < ",
             {"upstream": ["prepare", "base"]},
             "; x=",
             {"parameter": "x"},
@@ -48,7 +48,7 @@ TASKS = (
     task(
         "score",
         [
-            "read m < ",
+            "set -e; read m < ",
             {"upstream": ["train", "model"]},
             '; echo $m > ckpt/m; echo "{\\"s\\": $((m + 1))}" > metrics.json',
         ],
@@ -60,9 +60,9 @@ TASKS = (
     task(
         "total",
         [
-            "n=0; mkdir -p all; while read -r l; do n=$((n + 1)); mkdir all/$n; echo $n > all/$n/n.txt; done < ",
+            "set -e; n=$(wc -l < ",
             {"records": "score"},
-            "; echo $n > n.txt",
+            "); mkdir -p all/in; echo $n > all/in/n.txt; echo $n > all/n.txt; echo $n > n.txt",
         ],
         needs=["score"],
         gather="score",
