@@ -6,6 +6,7 @@ imported in a module's stead. Exit codes: 0 all done, 2 words, 3 surroundings, 4
 """
 
 import argparse
+import errno
 import hashlib
 import importlib
 import importlib.util
@@ -25,7 +26,7 @@ def altered(folder):
     """Return which of the runner's own files is not what the manifest beside it says, or nothing.
 
     `verdict` judges the whole bundle; but its rooms are imported for that, and a changed room must not even be
-    imported. What is wrong with the manifest itself is left to `verdict`, too.
+    imported. What is wrong with the manifest itself is left to `verdict`, too. Raises OSError where the disk fails.
     """
     try:
         with open(os.path.join(os.path.dirname(folder), "manifest.json"), encoding="utf-8") as stream:
@@ -36,7 +37,9 @@ def altered(folder):
         try:
             with open(os.path.join(folder, name[len("runner/") :]), "rb") as stream:
                 same = hashlib.sha256(stream.read()).hexdigest() == files[name]
-        except OSError:
+        except OSError as error:
+            if error.errno in (errno.EIO, errno.ESTALE):
+                raise  # of a file that cannot be read nobody knows whether it has changed
             same = False
         if not same:
             return name

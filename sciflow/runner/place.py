@@ -77,8 +77,20 @@ class Place(object):
             os.close(file)
         return "%s.%s" % (self.inside, name)
 
+    @staticmethod
+    def _own(path):
+        """Clear away a link, a pipe, or a second name of another file that a step has put where a log is written."""
+        try:
+            facts = os.lstat(path)
+        except OSError:
+            return
+        if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
+            step.clear(path)
+
     def restore(self):
-        """Bring the folder back to what it was before the step."""
+        """Bring the folder back to what it was before the step, and its logs to files that may be written."""
+        for path in self.logs.values():
+            self._own(path)
         try:
             facts = os.lstat(self.folder)
             if facts.st_mode != stat.S_IFDIR | MODE:

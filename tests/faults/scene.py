@@ -89,11 +89,11 @@ class Scene:
     def words(self, *more):
         return [*self.study.words("run", "--quiet", *more)]
 
-    def start(self, *more, strace=(), box=(), **environment):
+    def start(self, *more, strace=(), box=(), through=(), **environment):
         """Start the runner, and say with which words of strace it runs, or its box does; return the process."""
         settings = {**os.environ, "FAULTS": " ".join(box), **environment}
         return subprocess.Popen(
-            [*strace, *self.words(*more)],
+            [*through, *strace, *self.words(*more)],
             env=settings,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -140,7 +140,7 @@ class Scene:
         return left
 
     def clear(self):
-        shutil.rmtree(self.path / "runs", ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def records(self):
         return list(records.read(str(self.folder)))
@@ -170,11 +170,11 @@ class Scene:
 
     def left(self):
         """Return what stands in the run's folder: names without what is random in them."""
-        return sorted(
+        return {
             re.sub(r"w?[0-9a-f]{16}", "…", path.relative_to(self.folder).as_posix())
             for path in self.folder.rglob("*")
-            if path.relative_to(self.folder).parts[0] != names.SEGMENTS
-        )
+            if path.relative_to(self.folder).parts[0] not in (names.SEGMENTS, names.LOGS)
+        }
 
     def wrong(self, wanted):
         """Return what is wrong with a run that was disturbed and has been started again; nothing, if all is right."""
@@ -194,7 +194,7 @@ class Scene:
         attempts = [(record["attempt"], record["state"]) for record in told if "attempt" in record]
         found += [f"{key} is on record twice" for key, count in collections.Counter(attempts).items() if count > 1]
         if self.left() != wanted.left:
-            found.append(f"there stands {sorted(set(self.left()) ^ set(wanted.left))}")
+            found.append(f"there stands {sorted(self.left() ^ wanted.left)}")
         return found
 
     def recovered(self, wanted, *more):

@@ -17,9 +17,7 @@ FAULTS = (
     *[(name, error, "") for name in (*FULL, *READING, *CHANGING) for error in ("EIO", "ESTALE")],
     *[(name, "EINTR", "") for name in ("read", "write", "openat", "close", "fsync", "ftruncate")],
 )
-SAID = re.compile(
-    r"^sciflow: .*(runs/|runner/|bundles/|/proc|/tmp|the box|its lane|manifest|plan\.json|code/)", re.MULTILINE
-)
+SAID = re.compile(r"^sciflow: .*((/[^/\s]+){2}|the box|its lane)", re.MULTILINE)
 
 
 def points(counts, before):
