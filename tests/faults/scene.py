@@ -25,7 +25,7 @@ from tests.runner.conftest import HOST, task
 POINTS = int(os.environ.get("SCIFLOW_FAULT_POINTS", "0"))
 AT_ONCE = 2
 PATIENCE_S = 20.0  # until the last process of a disturbed run has ended
-RUN_S = 120.0
+RUN_S = 60.0
 # The host's box, with room for words that run the loop inside under something else.
 BOX = {**HOST, "enter": ["/bin/sh", "-c", 'exec $FAULTS env -i PATH="$0" "$@"', "{path}"]}
 

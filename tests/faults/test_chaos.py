@@ -32,10 +32,10 @@ HOSTILE = (
     f"head -c {PRINTED} /dev/zero | tr '\\0' x; head -c 100000 /dev/zero >&2",  # prints
     "touch -- all/-rf 'all/a b' 'all/$(touch x)' \"$(printf 'all/new\\nline')\" all/å漢 all/" + "n" * 255,  # names to hurt
     f"rm -rf all; ln -s {CANARY} all",  # gives a link for an output
-    f'd=$(pwd); cd /; rm -rf "$d"; ln -s {CANARY} "$d"',  # replaces its own folder
+    f'rm -rf "$SCIFLOW_OUT"; ln -s {CANARY} "$SCIFLOW_OUT"',  # replaces its own folder
     f'for f in "$SCIFLOW_OUT.out" "$SCIFLOW_OUT.err" "$SCIFLOW_PARAMETERS"; do rm -f "$f"; ln -s {CANARY}/file "$f"; done',
     'mkfifo "$SCIFLOW_OUT/metrics.json" || :',  # leaves a pipe that nobody writes into
-    "umask 777; chmod 0 . all; cd /",  # takes permissions away
+    'umask 777; chmod 0 "$SCIFLOW_OUT/all" "$SCIFLOW_OUT"',  # takes permissions away
 )
 TASKS = (
     task("prepare", ["echo 10 > ", {"output": "base"}], outputs={"base": "base.txt"}),
@@ -169,8 +169,9 @@ def once(scene, chance, told):
         try:
             said = one.communicate(timeout=made.RUN_S)[1]
         except subprocess.TimeoutExpired:
+            at_work = scene.alive()
             one.kill()
-            found.append(f"it does not end: {one.communicate()[1]}")
+            found.append(f"it does not end: {one.communicate()[1]}; there are {at_work}")
             continue
         told.append(one.returncode)
         if one.returncode not in (0, 3, 5, 75, 130, -signal.SIGKILL) or "Traceback" in said:
