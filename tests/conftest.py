@@ -73,6 +73,8 @@ def missing(part):  # noqa: PLR0911  an answer a part
         return "" if shutil.which("crontab") else "cron is not installed"
     if part == "faketime":
         return "" if shutil.which("faketime") else "faketime is not installed"
+    if part == "strace":
+        return "" if shutil.which("strace") else "strace is not installed"
     if part == "nix":
         return "" if shutil.which("nix") else "nix is not installed"
     return f"unknown part {part}"

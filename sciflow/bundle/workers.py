@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003  part of what readers are given
 from typing import Any
 
-from sciflow.runner import facts, names, work
+from sciflow.runner import facts, names
+from sciflow.runner.owner import OWNER
 
 STALE_S = 30.0  # a worker writes every few seconds: after so long without a word nothing is known of it
 STREAMS = {"stdout": "out", "stderr": "err"}
@@ -71,7 +72,7 @@ def read(run: Path) -> tuple[Worker, ...]:
 
 def _worker(folder: Path) -> Worker | None:
     try:
-        owner = json.loads((folder / work.OWNER).read_text(encoding="utf-8"))
+        owner = json.loads((folder / OWNER).read_text(encoding="utf-8"))
         host, boot, pid, started = str(owner[0]), str(owner[1]), int(owner[2]), str(owner[3])
     except (OSError, ValueError, TypeError, IndexError, KeyError):
         return None

@@ -6,6 +6,7 @@ imported in a module's stead. Exit codes: 0 all done, 2 words, 3 surroundings, 4
 """
 
 import argparse
+import errno
 import hashlib
 import importlib
 import importlib.util
@@ -17,7 +18,7 @@ import time
 
 PACKAGE = "sciflow_runner"
 UTF8 = "C.UTF-8"
-CHANGED = 4  # names.EXIT_CHANGED, said here because `names` may itself be what has changed
+SURROUNDINGS, CHANGED = 3, 4  # as in `names`, said here because that may itself be what has changed
 sys.dont_write_bytecode = True  # nothing may appear in a bundle beside runs/, however python3 was started
 
 
@@ -25,7 +26,7 @@ def altered(folder):
     """Return which of the runner's own files is not what the manifest beside it says, or nothing.
 
     `verdict` judges the whole bundle; but its rooms are imported for that, and a changed room must not even be
-    imported. What is wrong with the manifest itself is left to `verdict`, too.
+    imported. What is wrong with the manifest itself is left to `verdict`, too. Raises OSError where the disk fails.
     """
     try:
         with open(os.path.join(os.path.dirname(folder), "manifest.json"), encoding="utf-8") as stream:
@@ -36,7 +37,9 @@ def altered(folder):
         try:
             with open(os.path.join(folder, name[len("runner/") :]), "rb") as stream:
                 same = hashlib.sha256(stream.read()).hexdigest() == files[name]
-        except OSError:
+        except OSError as error:
+            if error.errno in (errno.EIO, errno.ESTALE):
+                raise  # of a file that cannot be read nobody knows whether it has changed
             same = False
         if not same:
             return name
@@ -54,8 +57,11 @@ def load(folder):
 
 
 def say(text):
-    """Talk on standard error."""
-    print("sciflow: " + text, file=sys.stderr, flush=True)
+    """Talk on standard error. That it cannot be heard, for want of space say, must not change how a run ends."""
+    try:
+        os.write(2, ("sciflow: %s\n" % text).encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass
 
 
 def arguments(words):
@@ -200,7 +206,8 @@ def work(bundle, plan, room, chosen):
     if engine["isolation"] == "none":
         say("engine `%s`: nothing is isolated, and the image is not used" % engine["engine"])
     try:
-        code = worker.run(engine, wanted, progress)
+        with names.about(run):
+            code = worker.run(engine, wanted, progress)
     finally:
         progress.end()
     if code:
@@ -227,9 +234,20 @@ def compare(bundle, plan, room, chosen):
 
 def main(words=None):
     """Do what the words say; return the exit code."""
+    bundle = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    try:
+        return obey(bundle, words)
+    except OSError as error:
+        say("%s: %s" % (error.filename or bundle, error.strerror or error))
+    except ImportError as error:  # a file that cannot be read is one that is not there, to those who import it
+        say("%s: a module cannot be read: %s" % (error.path or bundle, error))
+    return SURROUNDINGS
+
+
+def obey(bundle, words):
+    """Do what the words say; return the exit code. Raises OSError, ImportError."""
     os.umask(0o022)
-    here = os.path.dirname(os.path.abspath(__file__))
-    bundle = os.path.dirname(here)
+    here = os.path.join(bundle, "runner")
     changed = altered(here)
     if changed:
         say("%s: is not what manifest.json says; nothing was run" % changed)
@@ -265,9 +283,6 @@ def main(words=None):
     except room("records").TornError as error:
         say(str(error))
         return names.EXIT_CHANGED
-    except OSError as error:
-        say("%s: %s" % (error.filename or "the file system", error.strerror))
-        return names.EXIT_SURROUNDINGS
 
 
 if __name__ == "__main__":
@@ -275,4 +290,10 @@ if __name__ == "__main__":
         # Python 3.6 takes every file name for ASCII where no locale is set (3.7 does not: PEP 538, 540).
         os.environ["LC_ALL"] = UTF8
         os.execv(sys.executable, [sys.executable, "-I", "-S", "-B"] + sys.argv)  # noqa: S606
-    sys.exit(main())
+    ended = main()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        os._exit(ended or SURROUNDINGS)  # Python would try once more, and end with 120
+    sys.exit(ended)

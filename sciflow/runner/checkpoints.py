@@ -11,6 +11,9 @@ import shutil
 from . import names, step
 
 
+PART = ".part-"  # how a copy is called until it is whole
+
+
 def folder(run, task, number):
     """Return the folder in which the attempts at a step have theirs."""
     return os.path.join(run, names.CHECKPOINTS, task, "%06d" % number)
@@ -20,13 +23,16 @@ def begin(run, task, number, attempt, ended):
     """Make an attempt's folder from the last one's; `ended` are attempts that are known to have. Return its path."""
     mine = os.path.join(folder(run, task, number), attempt)
     os.makedirs(os.path.dirname(mine), exist_ok=True)
-    others = sorted(os.scandir(os.path.dirname(mine)), key=lambda entry: (entry.name in ended, entry.stat().st_mtime))
+    whole = [entry for entry in os.scandir(os.path.dirname(mine)) if not entry.name.startswith(PART)]
+    others = sorted(whole, key=lambda entry: (entry.name in ended, entry.stat().st_mtime))
     if not others:
         os.mkdir(mine)
     elif others[-1].name in ended:
         os.rename(others[-1].path, mine)
     else:
-        shutil.copytree(others[-1].path, mine, symlinks=True)
+        part = os.path.join(os.path.dirname(mine), PART + attempt)
+        shutil.copytree(others[-1].path, part, symlinks=True)
+        os.rename(part, mine)  # a copy that was not finished must not be what the next attempt begins with
     return mine
 
 
@@ -43,3 +49,12 @@ def marks(path):
 def done(run, task, number):
     """Remove what a step that has succeeded kept."""
     step.clear(folder(run, task, number))
+
+
+def clear_done(run, plan, standing):
+    """Remove what steps kept that have succeeded, where their worker was killed before it could."""
+    for task in plan["tasks"]:
+        above = os.path.join(run, names.CHECKPOINTS, task["name"])
+        for name in os.listdir(above) if task.get("checkpoint") and os.path.isdir(above) else ():
+            if name.isdigit() and int(name) < task["steps"] and standing.state(task["name"], int(name)) == names.DONE:
+                step.clear(os.path.join(above, name))

@@ -36,7 +36,8 @@ def force(paths):
     for path in paths:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
         try:
-            os.fsync(descriptor)
+            with names.about(path):
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
 
@@ -95,10 +96,13 @@ class Batch(object):
 
     def _lose(self, lost):
         """Other workers were first: their results count; these are compared with them when results are collected."""
+        rows = []
         for record in lost:
             reason = "another attempt was published first"
-            self._segment.append(dict(record, state=names.SUPERSEDED, reason=reason))
+            at = self._segment.append(dict(record, state=names.SUPERSEDED, reason=reason))
+            rows.append((at, record["step"], self._number[record["task"]], names.SUPERSEDED))
         self._segment.commit()
+        self._segment.enter(rows)
         self._standing.refresh()
         for record in lost:
             if self._standing.state(record["task"], record["step"]) != names.DONE:

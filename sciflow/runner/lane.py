@@ -21,7 +21,7 @@ CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000  # unshare(2)
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18  # mount(2)
 BLOCK = 512  # getrusage(2): ru_inblock and ru_oublock count half a KiB
 SETTINGS = 9  # where in `start` the settings begin
-LOG = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+LOG = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW  # a link there was laid by another step
 HALT = signal.SIGURG  # nobody else sends it, and whoever does not know it ignores it
 
 

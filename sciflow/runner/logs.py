@@ -69,8 +69,9 @@ class Archive(object):
     def sync(self):
         """Force what was kept to the disk, before records that tell of it."""
         if self._file is not None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            with names.about(self._path):
+                self._file.flush()
+                os.fsync(self._file.fileno())
 
     def close(self):
         """Let go of the file."""

@@ -291,7 +291,10 @@ def main(scratch):
     """Serve."""
     loop = Loop(lane.spawn, scratch)
     lane.say("ready", "python", "adopts" if loop.adopts else "", "private" if scratch and loop.private() else "")
-    loop.serve()
+    try:
+        loop.serve()
+    except OSError as error:
+        sys.exit("the loop inside the box has ended: %s" % error)  # its lanes end with it
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The words that compiler, runner and reader must agree on: file names, exit codes, canonical JSON, digests."""
 
 import binascii
+import contextlib
 import functools
 import hashlib
 import json
@@ -155,16 +156,28 @@ def digest(data):
     return hashlib.sha256(data).hexdigest()
 
 
+@contextlib.contextmanager
+def about(path):
+    """Have an error of the system tell of the path that it is about, where the call was on an open file."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = path
+        raise
+
+
 def digest_file(path):
     """Return (SHA-256 in hex, size in bytes) of a file, read in pieces of a mebibyte."""
     sha, size = hashlib.sha256(), 0
-    descriptor = os.open(path, os.O_RDONLY)  # most are small, and open(path) asks more than it reads
-    try:
-        for piece in iter(lambda: os.read(descriptor, 1 << 20), b""):
-            sha.update(piece)
-            size += len(piece)
-    finally:
-        os.close(descriptor)
+    with about(path):
+        descriptor = os.open(path, os.O_RDONLY)  # most are small, and open(path) asks more than it reads
+        try:
+            for piece in iter(lambda: os.read(descriptor, 1 << 20), b""):
+                sha.update(piece)
+                size += len(piece)
+        finally:
+            os.close(descriptor)
     return sha.hexdigest(), size
 
 

@@ -8,7 +8,7 @@ import errno
 import os
 import stat
 
-from . import records, step
+from . import names, records, step
 
 MODE = 0o755
 
@@ -65,19 +65,32 @@ class Place(object):
             step.clear(path)
         try:
             size = 0
-            for text in texts:
-                data = text.encode("utf-8", "surrogatepass")
-                records.put(file, data)
-                size += len(data)
-            if size < facts.st_size:
-                # Not to nothing and before writing: ext4 takes that for a file to be written to the disk at once.
-                os.ftruncate(file, size)
+            with names.about(path):
+                for text in texts:
+                    data = text.encode("utf-8", "surrogatepass")
+                    records.put(file, data)
+                    size += len(data)
+                if size < facts.st_size:
+                    # Not to nothing and before writing: ext4 takes that for a file to be written to the disk at once.
+                    os.ftruncate(file, size)
         finally:
             os.close(file)
         return "%s.%s" % (self.inside, name)
 
+    @staticmethod
+    def _own(path):
+        """Clear away a link, a pipe, or a second name of another file that a step has put where a log is written."""
+        try:
+            facts = os.lstat(path)
+        except OSError:
+            return
+        if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
+            step.clear(path)
+
     def restore(self):
-        """Bring the folder back to what it was before the step."""
+        """Bring the folder back to what it was before the step, and its logs to files that may be written."""
+        for path in self.logs.values():
+            self._own(path)
         try:
             facts = os.lstat(self.folder)
             if facts.st_mode != stat.S_IFDIR | MODE:

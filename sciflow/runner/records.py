@@ -82,16 +82,21 @@ class Segment(object):
         return at
 
     def commit(self):
-        """Write what waits and force it to the disk: one fsync for the lot."""
+        """Write what waits and force it to the disk: one fsync for the lot.
+
+        Once: after an error nobody knows how much of it stands, and nothing more may be written behind it.
+        """
         if self._waiting:
-            put(self._file, b"".join(self._waiting))
-            os.fsync(self._file)
-            self._waiting = []
+            waiting, self._waiting = self._waiting, []
+            with names.about(self.path):
+                put(self._file, b"".join(waiting))
+                os.fsync(self._file)
 
     def enter(self, rows):
         """Write rows of the index: (offset, step, task's number, state) of records that are on the disk."""
         packed = [ROW.pack(at, step, task, STATES.index(state), 0) for at, step, task, state in rows]
-        put(self._index, b"".join(packed))
+        with names.about(self.path):
+            put(self._index, b"".join(packed))
 
     def close(self):
         """Commit and let go."""
@@ -110,7 +115,8 @@ def sync_folder(path):
     """Force a folder's entries to the disk. Some file systems refuse to (EINVAL), and need it not."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        with names.about(path):
+            os.fsync(descriptor)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS):
             raise

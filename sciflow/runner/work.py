@@ -11,7 +11,7 @@ import os
 import signal
 import time
 
-from . import box, checkpoints, commit, crew, ends, facts, given, logs, names, points, records, standing, step
+from . import box, checkpoints, commit, crew, ends, facts, given, logs, names, owner, points, records, standing, step
 from .attempt import Attempt
 from .grants import Grants
 from .order import Order
@@ -24,28 +24,6 @@ SHORT_S = 0.02  # how much work a lane is told of while a step runs in it
 DEEPEST = 32  # and how many steps at most
 LOST_MOST = 3  # lanes or boxes lost in a row, with no step done between, before a worker gives up
 SHOWN_S = 0.1  # how often progress is told to whoever shows it
-OWNER = "owner.json"
-
-
-def clear_left(run):
-    """Remove the working folders of workers of this machine that were killed; what they published is elsewhere."""
-    folder = os.path.join(run, names.WORK)
-    for name in os.listdir(folder) if os.path.isdir(folder) else ():
-        try:
-            with open(os.path.join(folder, name, OWNER), encoding="utf-8") as stream:
-                owner = json.load(stream)
-        except (OSError, ValueError):
-            continue  # just being made, or being removed
-        if facts.gone(owner):
-            step.clear(os.path.join(folder, name))
-    _remove_empty(folder)
-
-
-def _remove_empty(folder):
-    try:
-        os.rmdir(folder)
-    except OSError:
-        pass  # it is not there, or other workers are still at work
 
 
 class Worker(object):
@@ -68,20 +46,18 @@ class Worker(object):
     def run(self, chosen, wanted, progress):
         """Run the wanted steps in the chosen box; return the exit code. Raises BoxError, OSError."""
         order = Order(self.plan, self.steps, self.standing, wanted, self.standing.learned())
-        clear_left(self.run_folder)
+        owner.clear_left(self.run_folder)
+        checkpoints.clear_done(self.run_folder, self.plan, self.standing)
         if not order.total:
             self.table.close()
             return names.EXIT_OK
-        os.makedirs(self.work)
+        owner.claim(self.work)
         try:
-            with open(os.path.join(self.work, OWNER), "w", encoding="utf-8") as stream:
-                json.dump(facts.owner(), stream)
             return self._serve(order, wanted, chosen, progress)
         finally:
             self.table.close()
             self.standing.close()
-            step.clear(self.work)
-            _remove_empty(os.path.dirname(self.work))
+            owner.give_up(self.work)
 
     def _serve(self, order, wanted, chosen, progress):
         self.crew = crew.Crew(self.bundle, self.plan, self.run_folder, self.work, chosen, self.capacity, self.say)
@@ -175,6 +151,8 @@ class Worker(object):
             found = order.next(self.grants.free)
             if found is None:
                 return self.grants.free["cpus"] > 0
+            if self._elsewhere(order, *found):
+                continue
             needs = order.needs(*found)
             if self.standing.tried(*found):  # by an earlier worker: then it is to have more from the first
                 more = self._grown(*found)
@@ -193,7 +171,16 @@ class Worker(object):
             number = order.same(lane.task["name"])
             if number is None:
                 return
-            self._start(lane, number, order.needs(lane.task["name"], number))
+            if not self._elsewhere(order, lane.task["name"], number):
+                self._start(lane, number, order.needs(lane.task["name"], number))
+
+    def _elsewhere(self, order, name, number):
+        """Say whether another worker has done a step meanwhile."""
+        if self.standing.state(name, number) != names.DONE:
+            return False
+        self._count(name, names.DONE)
+        order.ended(name, number, done=True)
+        return True
 
     def _start(self, lane, number, needs):
         task = lane.task

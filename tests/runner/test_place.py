@@ -95,3 +95,13 @@ def test_the_folders_of_outputs_stand_before_a_step_begins(here, tmp_path):
     here.ready(["deep/er/o.txt", "maps/", "plain.txt"])
     assert (tmp_path / "3" / "deep" / "er").is_dir()
     assert (tmp_path / "3" / "maps").is_dir()
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize("lay", [os.symlink, os.link, lambda _, path: os.mkfifo(path)])
+def test_what_a_step_puts_where_its_log_is_does_not_reach_the_next(here, tmp_path, stream, lay):
+    (tmp_path / "other").write_text("sings")
+    lay(tmp_path / "other", here.logs[stream])
+    here.restore()
+    assert not os.path.lexists(here.logs[stream])
+    assert (tmp_path / "other").read_text() == "sings"

@@ -1,0 +1,67 @@
+"""Whose a folder below `work/` is: a worker claims one, gives it up, and clears those of workers that were killed.
+
+A folder is held by the `owner.json` in it, which comes first and goes last, each by one call. One without it belongs
+to nobody, or to a worker that is just about to claim it: that one finds its folder gone, and makes it anew.
+"""
+
+import json
+import os
+
+from . import facts, names, step
+
+OWNER = "owner.json"
+PART = ".owner.json"
+
+
+def claim(folder):
+    """Make a worker's folder, and say in it whose it is."""
+    while True:
+        part = os.path.join(folder, PART)
+        try:
+            os.makedirs(folder, exist_ok=True)
+            with names.about(part), open(part, "w", encoding="utf-8") as stream:
+                json.dump(facts.owner(), stream)
+            os.rename(part, os.path.join(folder, OWNER))
+        except FileNotFoundError:
+            continue  # a worker that clears up has taken it away, or what it was to stand in
+        return
+
+
+def give_up(folder):
+    """Remove a worker's folder, and the one it stands in if it is the last. One that cannot be removed stays."""
+    for name in os.listdir(folder):
+        if name != OWNER:
+            step.clear(os.path.join(folder, name))
+    if os.listdir(folder) == [OWNER]:  # else whoever comes next is to try again
+        step.clear(os.path.join(folder, OWNER))
+    _remove_empty(folder)
+    _remove_empty(os.path.dirname(folder))
+
+
+def clear_left(run):
+    """Remove the folders of workers of this machine that were killed; what they published is elsewhere."""
+    above = os.path.join(run, names.WORK)
+    for name in os.listdir(above) if os.path.isdir(above) else ():
+        folder = os.path.join(above, name)
+        try:
+            with open(os.path.join(folder, OWNER), encoding="utf-8") as stream:
+                left = facts.gone(json.load(stream))
+        except FileNotFoundError:
+            step.clear(os.path.join(folder, PART))
+            _remove_empty(folder)
+            continue
+        except (OSError, ValueError):
+            continue  # another user's
+        if left:
+            try:
+                give_up(folder)
+            except FileNotFoundError:
+                pass  # another worker clears up, too
+    _remove_empty(above)
+
+
+def _remove_empty(folder):
+    try:
+        os.rmdir(folder)
+    except OSError:
+        pass  # it is not there, or others are still at work in it

@@ -1,0 +1,27 @@
+"""Scenes to be disturbed."""
+
+import pytest
+
+from tests.faults import scene as made
+from tests.runner.conftest import studies
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    """Give scenes of the same study, to be disturbed at the same time."""
+    makings = [studies(tmp_path_factory.mktemp("scene")) for _ in range(made.AT_ONCE)]
+    yield [made.Scene(next(making)(made.TASKS, made.ROWS, boxes=[made.BOX])) for making in makings]
+    for making in makings:
+        next(making, None)
+
+
+@pytest.fixture(scope="module")
+def wanted(scenes):
+    """Return what an undisturbed run leaves."""
+    return made.undisturbed(scenes[0])
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Give the function that compiles a sealed bundle for one test."""
+    yield from studies(tmp_path)

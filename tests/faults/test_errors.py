@@ -1,0 +1,71 @@
+"""F3, F4: calls of the system that fail, for good or once: no silent success, words for it, and all right afterwards."""
+
+import re
+
+import pytest
+
+from tests.faults import scene as made
+
+pytestmark = pytest.mark.live("strace")
+MANY = made.POINTS or 24
+FULL = ("write", "openat", "mkdir", "rename", "symlink", "ftruncate", "fsync", "syncfs", "close", "link", "pwrite64")
+READING = ("read", "pread64", "getdents64", "newfstatat", "stat", "lstat", "fstat", "readlink", "lseek", "statx")
+CHANGING = ("unlink", "unlinkat", "rmdir", "chmod", "fchmod", "fchmodat", "utimensat", "mkdirat", "chdir", "renameat")
+FAULTS = (
+    *[(name, error, "+") for name in FULL for error in ("ENOSPC", "EDQUOT")],
+    *[(name, "EIO", "+") for name in (*FULL, *READING, *CHANGING)],
+    *[(name, error, "") for name in (*FULL, *READING, *CHANGING) for error in ("EIO", "ESTALE")],
+    *[(name, "EINTR", "") for name in ("read", "write", "openat", "close", "fsync", "ftruncate")],
+)
+SAID = re.compile(r"^sciflow: .*((/[^/\s]+){2}|the box|its lane)", re.MULTILINE)
+
+
+def points(counts, before):
+    """Return {fault: [(name, error, again, which), …]}: from the runner's own work on."""
+    return {
+        (name, error, again): [
+            (name, error, again, which) for which in range(before.get(name, 0) + 1, counts.get(name, 0) + 1)
+        ]
+        for name, error, again in FAULTS
+    }
+
+
+def inject(name, error, again, which):
+    return ["-e", f"trace={name}", "-e", f"inject={name}:error={error}:when={which}{again}"]
+
+
+def judged(scene, wanted, point, code, said):
+    """Say what is wrong with how a run has ended in which a call failed."""
+    found = []
+    if code == 0 and scene.wrong(made.Wanted(wanted.table, scene.left())):
+        found.append("a silent success: " + str(scene.wrong(made.Wanted(wanted.table, scene.left()))))
+    elif code not in (0, 3, 5):
+        found.append(f"it ended with {code}: {said}")
+    if code == 3 and not SAID.search(said) and not (point[0] == "write" and point[2]):  # else it cannot even be told
+        found.append("no path is named: " + said)
+    if "Traceback" in said and "the box does not open" not in said:
+        found.append("a traceback: " + said)
+    return found
+
+
+@pytest.mark.parametrize("where", ["runner", "box"])
+def test_f3_f4_a_call_that_fails_is_told_of_and_nothing_is_lost(scenes, wanted, where, tmp_path):
+    """F3 (no space, quota, input/output: persistent), F4 (stale handle, interrupted call: once)."""
+    counts, before = made.counted(scenes[0], tmp_path / "log", where)
+    codes = []
+
+    def act(scene, point):
+        words = inject(*point)
+        if where == "runner":
+            code, said = scene.go(strace=scene.strace(*words))
+        else:
+            code, said = scene.go(box=scene.strace("-f", *words))
+        codes.append(code)
+        left = scene.quiet()
+        found = [f"a process is left: {words}" for words in left.values()] + judged(scene, wanted, point, code, said)
+        return found + scene.recovered(wanted, "--failed")
+
+    chosen = made.spread(points(counts, before), MANY)
+    found = made.each(scenes, chosen, act)
+    print(f"{where}: {len(chosen)} tried, ended with { ({code: codes.count(code) for code in codes}) }")
+    assert found == []

@@ -1,0 +1,36 @@
+"""F1: killed at any call of the system, and started again, a run is what it would have been."""
+
+import pytest
+
+from tests.faults import scene as made
+
+pytestmark = pytest.mark.live("strace")
+MANY = made.POINTS or 24
+
+
+def kill(name, count):
+    return ["-e", f"trace={name}", "-e", f"inject={name}:signal=KILL:when={count}"]
+
+
+@pytest.mark.parametrize("where", ["runner", "box"])
+def test_f1_whatever_is_killed_at_any_call_the_table_is_the_same_in_the_end(scenes, wanted, where, tmp_path):
+    """F1, in the runner itself and in the box: the loop, its lanes, and their steps."""
+    counts, _ = made.counted(scenes[0], tmp_path / "log", where)
+    points = {name: [(name, count) for count in range(1, most + 1)] for name, most in counts.items()}
+    hit = []
+
+    def act(scene, point):
+        if where == "runner":
+            _, said = scene.go(strace=scene.strace(*kill(*point)))
+        else:
+            _, said = scene.go(box=scene.strace("-f", *kill(*point)))
+        found = ["it went wrong: " + said] if "Traceback" in said else []
+        found += [f"a process is left: {words}" for words in scene.quiet().values()]
+        hit.append("killed by SIGKILL" in scene.log.read_text(errors="replace"))
+        return found + scene.recovered(wanted, "--failed")
+
+    chosen = made.spread(points, MANY)
+    found = made.each(scenes, chosen, act)
+    print(f"{where}: {sum(counts.values())} calls, {len(chosen)} tried, {sum(hit)} killed")
+    assert found == []
+    assert sum(hit) > 0.8 * len(hit)
