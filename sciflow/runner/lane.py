@@ -227,6 +227,7 @@ class Lane(object):
         if self._starting:
             self._over = True  # there may be a step already whose number is not known yet
             return
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is told again and again
         self._clear()
         os._exit(0)
 

@@ -11,7 +11,7 @@ import os
 import signal
 import time
 
-from . import box, checkpoints, commit, crew, ends, facts, given, logs, names, owner, points, records, standing, step
+from . import box, checkpoints, commit, crew, ends, facts, given, logs, names, owner, points, records, standing
 from .attempt import Attempt
 from .grants import Grants
 from .order import Order
@@ -108,6 +108,8 @@ class Worker(object):
         self.grants, halted = Grants(self.capacity), False
         while True:
             self._skip(order)
+            if self.most_failures:
+                self._commit(order)  # each end counts before anything more is started
             if not self.stopping and not self._failed_out():
                 starved = self._fill(order)
             elif not halted:
@@ -115,7 +117,7 @@ class Worker(object):
                 halted = starved = True
             self.crew.flush()
             waited = time.monotonic() - self.batch.since
-            if len(self.batch) and (starved or not self.running or waited > COMMIT_S or self.most_failures):
+            if len(self.batch) and (starved or not self.running or waited > COMMIT_S):
                 self._commit(order)
                 continue
             self._show(order, progress)
