@@ -107,7 +107,17 @@ def main() -> None:
     words.add_argument("--python", default=shutil.which("python3"))
     words.add_argument("--image", type=Path)
     given = words.parse_args()
-    contained = ["apptainer", "exec", "--containall", "--no-home", str(given.image), "python3"]
+    contained = [
+        "apptainer",
+        "exec",
+        "--userns",
+        "--containall",
+        "--no-home",
+        "--pwd",
+        "/tmp",  # noqa: S108  the box's own
+        str(given.image),
+        "python3",
+    ]
     fresh = {"process": [given.python], **({"apptainer": contained} if given.image else {})}
     what = imports(fresh["apptainer"] if given.image else fresh["process"])
     with tempfile.TemporaryDirectory() as made:
