@@ -6,8 +6,8 @@ PYTHON (by default the python3 on PATH) is what calls; the function's module imp
 and decimal. Three ways take turns, one after another in each round, on one core:
 
     runner    a whole run of CALLS steps: the bundle is verified, each value hashed and put on record, all of it synced
-    process   CALLS times `PYTHON -c`, which imports the same and writes the value to a file; a twentieth are timed
-    apptainer CALLS times `apptainer exec FILE python3 -c`, likewise; a fiftieth as many, where FILE is given
+    process   CALLS times `PYTHON -c`, which imports the same and writes the value to a file; a twentieth is timed
+    apptainer CALLS times `apptainer exec FILE python3 -c`, likewise; a fiftieth is timed, where FILE is given
 
 With FILE, a squashfs or SIF that holds a python3, the runner's steps run inside it as well. What the runner takes is
 also given without what it takes for a single step, its start: that is what one more step costs. The goal is a 25th of a
@@ -107,7 +107,17 @@ def main() -> None:
     words.add_argument("--python", default=shutil.which("python3"))
     words.add_argument("--image", type=Path)
     given = words.parse_args()
-    contained = ["apptainer", "exec", "--containall", "--no-home", str(given.image), "python3"]
+    contained = [
+        "apptainer",
+        "exec",
+        "--userns",
+        "--containall",
+        "--no-home",
+        "--pwd",
+        "/tmp",  # noqa: S108  the box's own
+        str(given.image),
+        "python3",
+    ]
     fresh = {"process": [given.python], **({"apptainer": contained} if given.image else {})}
     what = imports(fresh["apptainer"] if given.image else fresh["process"])
     with tempfile.TemporaryDirectory() as made:

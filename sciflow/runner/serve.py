@@ -247,6 +247,9 @@ def main(name, scratch):
             # Threads, files and memory of the import go with this.
             os.execv(sys.executable, [sys.executable, "-B", os.path.join(HERE, "serve.py"), "", scratch])  # noqa: S606
         start = module.start
+        if hasattr(gc, "freeze"):  # a collection in a fork would write to, and so copy, all that was imported
+            gc.collect()
+            gc.freeze()
     loop.Loop(start, scratch).serve()
 
 

@@ -11,6 +11,9 @@ import sys
 from . import names, records
 
 HOOK = "onexc" if sys.version_info >= (3, 12) else "onerror"  # shutil.rmtree renamed it
+# The signal to checkpoint goes to all that a step started. The shell must not die of it before its command has written
+# down where it is, and must not go on with the next command after one that stopped there.
+WAITING = "trap 'sciflow_code=$?; [ $sciflow_code = 0 ] || exit $sciflow_code' %d\n%s"
 
 
 class StepError(Exception):
@@ -39,7 +42,10 @@ def command(task, fill):
     """Return a step's argv. `fill` turns a placeholder (a dict of the plan) into text, in a shell text one word."""
     if task["shell"]:
         (parts,) = task["words"]
-        return ["/bin/sh", "-c", "".join(part if isinstance(part, str) else quoted(fill(part)) for part in parts)]
+        text = "".join(part if isinstance(part, str) else quoted(fill(part)) for part in parts)
+        if task.get("checkpoint"):
+            text = WAITING % (task["checkpoint"]["signal"], text)
+        return ["/bin/sh", "-c", text]
     return ["".join([part if isinstance(part, str) else fill(part) for part in word]) for word in task["words"]]
 
 

@@ -1,5 +1,6 @@
 """The Ising study is run for real: against Onsager, and stopped in every way while it runs, to the same bytes."""
 
+import importlib
 import itertools
 import json
 import math
@@ -56,9 +57,7 @@ def exact():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ISING))
         patch.setattr(sys, "dont_write_bytecode", True)
-        import exact
-
-        yield exact
+        yield importlib.import_module("exact")
 
 
 def counted(size, temperature):
@@ -281,6 +280,33 @@ def test_a_step_that_stops_without_getting_further_fails(tmp_path):
     (record,) = [record for record in records.read(str(folder)) if "facts" not in record]
     assert (code, record["state"], record["code"]) == (5, "failed", 75)
     assert record["reason"] == "it stopped at a checkpoint, and had come no further"
+
+
+SHELL = """\
+format = 1
+[workflow]
+name = "shell"
+[code]
+include = ["*.py"]
+[tasks.sample]
+shell = "python3 sample.py series.txt --temperature 2.2 --size 16 --sweeps 6000 --seed 1; echo next >> ran; cp ran {outputs.ran}"
+outputs = { series = "series.txt", ran = "ran.txt" }
+resources = { time = "2s" }
+checkpoint = { path = "ckpt", before = "1s" }
+"""
+
+
+def test_a_shell_waits_for_its_command_to_stop_and_does_not_go_on_after_it(tmp_path):
+    shutil.copy(ISING / "sample.py", tmp_path)
+    (tmp_path / "workflow.toml").write_text(SHELL)
+    bundle = api.compile(tmp_path / "workflow.toml").path
+    folder, code = api.run(bundle, engine="host", quiet=True)
+    found = [record for record in records.read(str(folder)) if "facts" not in record]
+    assert code == 0, found
+    assert [record["state"] for record in found][-2:] == ["interrupted", "done"]
+    assert {record["code"] for record in found[:-1]} == {75}
+    (ran,) = folder.rglob("ran.txt")
+    assert ran.read_text() == "next\n"
 
 
 # ---- The example's files

@@ -1,6 +1,7 @@
 """One attempt at a step: its words, its log, what it left, and the name it is given once."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -185,3 +186,9 @@ def test_a_pipe_for_metrics_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "m.json")
     with pytest.raises(step.StepError, match="is not a regular file"):
         step.metrics(str(tmp_path), "m.json")
+
+
+def test_a_shell_with_a_checkpoint_outlives_the_signal_that_its_command_is_to_heed():
+    task = {"shell": True, "words": [["true; kill -10 $$; echo on"]], "checkpoint": {"signal": 10}}
+    found = subprocess.run(step.command(task, None), capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (0, "on\n")
