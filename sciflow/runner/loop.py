@@ -269,10 +269,9 @@ class Loop(object):
     def _end(self, *_):
         left = [channel.pid for channel in list(self._lanes.values()) + list(self._servers.values())]
         while left:
+            # Again and again: a process that has just been forked may not hear the first.
             for pid in left:
-                os.kill(
-                    pid, signal.SIGHUP
-                )  # again and again: a process that has just been forked may not hear the first
+                os.kill(pid, signal.SIGHUP)
             time.sleep(CLOSING_S)
             left = [pid for pid in left if not os.waitpid(pid, os.WNOHANG)[0]]
         os._exit(0)
