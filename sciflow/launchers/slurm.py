@@ -37,8 +37,20 @@ else
     set -- run "$@"
 fi
 here=$(cd -- "$here" && pwd -P)
+if [ -z "${SCIFLOW_PYTHON:-}" ]; then
+    # Some systems keep theirs for themselves, off PATH.
+    for SCIFLOW_PYTHON in python3 /usr/bin/python3 /usr/libexec/platform-python; do
+        if command -v "$SCIFLOW_PYTHON" >/dev/null 2>&1; then break; fi
+    done
+fi
+if ! "$SCIFLOW_PYTHON" -I -S -B -c 'import sys; sys.exit(sys.version_info < (3, 6))' >/dev/null 2>&1; then
+    echo "sciflow: there is no python3 (3.6 or newer) here: load a module that brings one, or name one:" >&2
+    echo "  SCIFLOW_PYTHON=/path/of/python3 ./launch.sh" >&2
+    exit 3
+fi
+export SCIFLOW_PYTHON
 # exec: a shell with a child in the foreground would not pass signals on. -I -B: the user's Python does not join in.
-exec python3 -I -B "$here/runner/__main__.py" "$@"
+exec "$SCIFLOW_PYTHON" -I -B "$here/runner/__main__.py" "$@"
 """
 
 

@@ -82,6 +82,17 @@ def choose(boxes, wanted=None):
     raise BoxError("no engine works here: %s" % "; ".join(tried))
 
 
+def version(box):
+    """Return what an engine says of its version, in a line; nothing of none."""
+    for program in box["needs"][:1]:
+        try:
+            said = subprocess.check_output([program, "--version"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        except (OSError, subprocess.CalledProcessError):
+            return ""
+        return said.decode("utf-8", "replace").strip().split("\n")[0]
+    return ""
+
+
 def claim(path):
     """Note that a file of the cache is used now, so that nobody clears it away as unused; say whether it is there."""
     try:
@@ -225,7 +236,10 @@ class Loop(object):
             self.open = False
 
     def _ask(self, told):
-        self._requests.append("\t".join(lane.escaped(told)))
+        line = "\t".join(told)
+        if "\\" in line or "\n" in line or line.count("\t") != len(told) - 1:
+            line = "\t".join(lane.escaped(told))
+        self._requests.append(line)
 
     def profile(self, settings):
         """Return the name by which the box knows an environment, {name: value}: the object, not what it holds."""

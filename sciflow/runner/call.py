@@ -31,15 +31,21 @@ class CallError(Exception):
     """The function cannot be called with what there is, or its value cannot be kept; the text says why."""
 
 
+def search():
+    """Look for modules in the working folder first, and not beside this file; return that folder."""
+    here, runner = os.getcwd(), os.path.dirname(os.path.realpath(__file__))
+    # Python has put this file's own folder first, whose rooms would stand in the way of packages of their names.
+    sys.path[:] = [here] + [path for path in sys.path if path != here and os.path.realpath(path) != runner]
+    return here
+
+
 def function(name, home=""):
     """Import a function by `module:function` from the working folder. Raises CallError, or what the module raises.
 
     `home` is another folder from which the module may have been imported already.
     """
     module, _, inner = name.partition(":")
-    here, runner = os.getcwd(), os.path.dirname(os.path.abspath(__file__))
-    # Python has put this file's own folder first, whose rooms would stand in the way of packages of their names.
-    sys.path[:] = [here] + [path for path in sys.path if path != runner]
+    here = search()
     found = importlib.import_module(module)
     file = getattr(found, "__file__", None) or "Python itself"
     home = next((folder for folder in (here, home) if folder and file.startswith(folder + os.sep)), "")

@@ -10,7 +10,6 @@ import shutil
 
 from . import names, step
 
-
 PART = ".part-"  # how a copy is called until it is whole
 
 

@@ -50,7 +50,7 @@ class Ends(object):
         self._batch.add(dict(record, reason="what it needs, %s/%d, did not succeed" % cause))
 
     def note(self, attempt, state, end, staged="", **more):
-        """Take down how an attempt has ended; without an `end`, that nobody knows. `staged` is where its outputs are."""
+        """Take down how an attempt has ended; without an `end`, that nobody knows. `staged`: where its outputs are."""
         now, start, wall = time.time(), attempt.start, time.monotonic() - attempt.clock
         if end is not None and end.wall_s is not None:
             start, wall = end.start, end.wall_s

@@ -6,10 +6,12 @@ Nothing of the environment is taken but the scheduler's own variables, by name: 
 import os
 import platform
 import re
+import resource
 import socket
 import sys
 
 MIB = 1 << 20
+LIMITS = ("as", "core", "cpu", "data", "fsize", "memlock", "nofile", "nproc", "stack")
 SCHEDULER = re.compile(
     "^SLURM_(JOB_ID|ARRAY_JOB_ID|ARRAY_TASK_ID|JOB_PARTITION|JOB_NODELIST|JOB_GPUS|GPUS_ON_NODE|CPUS_PER_TASK|CPUS_ON_NODE|MEM_PER_NODE|MEM_PER_CPU|RESTART_COUNT|CLUSTER_NAME)$"
 )
@@ -210,6 +212,25 @@ def gone(other):
     return boot != _first(BOOT, "^(.*)$") or process(pid) != started
 
 
+def gpu_models(root="/"):
+    """Return the models of NVIDIA's GPUs, in the order of their bus addresses."""
+    folder = os.path.join(root, "proc/driver/nvidia/gpus")
+    try:
+        found = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    return [_first(os.path.join(folder, name, "information"), r"^Model:\s*(.*)$") for name in found]
+
+
+def limits():
+    """Return the soft limits that steps inherit, by name; null: none (getrlimit(2))."""
+    found = {}
+    for name in LIMITS:
+        soft = resource.getrlimit(getattr(resource, "RLIMIT_" + name.upper()))[0]
+        found[name] = None if soft == resource.RLIM_INFINITY else soft
+    return found
+
+
 def host():
     """Return what a reader needs in order to judge where a result came from."""
     return {
@@ -220,9 +241,13 @@ def host():
         "flags": sorted(_first("/proc/cpuinfo", r"^flags\s*:\s*(.*)$").split()),
         "boot": _first(BOOT, "^(.*)$"),
         "python": "%d.%d.%d" % sys.version_info[:3],
+        "system": _first("/etc/os-release", r'^PRETTY_NAME="?([^"\n]*)'),
+        "libc": " ".join(platform.libc_ver()).strip(),
         "cpus": cpus(),
         "memory_mib": memory_mib(),
         "gpus": gpus(),
+        "gpu_models": gpu_models(),
+        "limits": limits(),
         "uid": os.getuid(),
         "scheduler": {name: value for name, value in sorted(os.environ.items()) if SCHEDULER.match(name)},
     }

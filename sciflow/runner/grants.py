@@ -11,12 +11,16 @@ class Grants(object):
         self._gpus = list(range(len(self._names)))  # the places of those that are free, ascending
         self.free = dict(self._whole)
 
+    def fits(self, needs):
+        """Say whether as much is free."""
+        return all(needs[what] <= self.free[what] for what in self.free)
+
     def take(self, needs):
         """Return a grant, or None where less is free: {"cpus", "memory_mib", "gpus": [names, the first there are]}.
 
         The names are those that `CUDA_VISIBLE_DEVICES` has: a step that is given them by it sees these and no others.
         """
-        if any(needs[what] > self.free[what] for what in self.free):
+        if not self.fits(needs):
             return None
         for what in self.free:
             self.free[what] -= needs[what]

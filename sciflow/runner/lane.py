@@ -234,10 +234,15 @@ class Lane(object):
     def __init__(self, start, profiles, requests, begun, private):
         self._start, self._profiles, self._requests, self._begun = start, dict(profiles), requests, begun
         self._pid, self._halted, self._private, self._killed = None, False, private, Killed()
+        self._starting = self._over = False
         signal.signal(signal.SIGHUP, self._end)
         signal.signal(HALT, self._halt)
 
     def _end(self, *_):
+        if self._starting:
+            self._over = True  # there may be a step already whose number is not known yet
+            return
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is told again and again
         self._clear()
         os._exit(0)
 
@@ -269,7 +274,11 @@ class Lane(object):
         environment = dict(self._profiles[profile])
         environment.update(pair.split("=", 1) for pair in told[SETTINGS:words])
         killed, start, clock = self._killed(), time.time(), time.monotonic()
+        self._starting = True
         self._pid = self._start(folder, stdout, stderr, environment, told[words:])
+        self._starting = False
+        if self._over:
+            self._end()
         os.write(self._begun, os.fsencode("%s %d\n" % (token, self._pid)))
         os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT)  # it keeps its number until all it left has ended
         wall = time.monotonic() - clock

@@ -25,6 +25,7 @@ import os
 import select
 import signal
 import sys
+import time
 from collections import deque
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # under -I it is not there
@@ -32,6 +33,7 @@ import lane  # noqa: E402
 
 del sys.path[0]
 
+CLOSING_S = 0.005  # how long lanes are given to end before they are told again
 WATCH_S = 0.25  # how often memory, and the lanes' health, are looked at
 PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 KIB = 1024
@@ -267,14 +269,14 @@ class Loop(object):
                 os.waitpid(pid, 0)
 
     def _end(self, *_):
-        channels = list(self._lanes.values()) + list(self._servers.values())
-        for channel in channels:
-            try:
-                os.kill(channel.pid, signal.SIGHUP)
-            except ProcessLookupError:
-                pass
-        for channel in channels:
-            os.waitpid(channel.pid, 0)
+        left = [channel.pid for channel in list(self._lanes.values()) + list(self._servers.values())]
+        while left:
+            for pid in left:
+                os.kill(
+                    pid, signal.SIGHUP
+                )  # again and again: a process that has just been forked may not hear the first
+            time.sleep(CLOSING_S)
+            left = [pid for pid in left if not os.waitpid(pid, os.WNOHANG)[0]]
         lane.end_orphans()  # a lane may have been told to end just when it had started a step
         os._exit(0)
 

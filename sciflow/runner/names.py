@@ -114,20 +114,11 @@ def _layout(keys):
 
 def canonical(value):
     """Write a JSON value in the one canonical form (RFC 8785), as text. Integers are written whole, of any size."""
-    kind = type(value)
-    if kind is str:
-        return _quoted(value)
-    if kind is dict:
-        keys, text = _layout(tuple(value))
-        return text % tuple([canonical(value[key]) for key in keys])
-    if kind is int:
-        return str(value)
-    if kind is float:
-        return number(value)
-    if value is None or value is True or value is False:
-        return {None: "null", True: "true", False: "false"}[value]
+    write = _WRITERS.get(type(value))
+    if write is not None:
+        return write(value)
     if isinstance(value, (list, tuple)):
-        return "[" + ",".join([canonical(item) for item in value]) + "]"
+        return _array(value)
     if isinstance(value, str):
         return _quoted(str(value))
     if isinstance(value, int):
@@ -135,6 +126,27 @@ def canonical(value):
     if isinstance(value, float):
         return number(float(value))
     return canonical(dict(value))
+
+
+def _object(value):
+    keys, text = _layout(tuple(value))
+    return text % tuple([_WRITERS.get(type(value[key]), canonical)(value[key]) for key in keys])
+
+
+def _array(value):
+    return "[" + ",".join([_WRITERS.get(type(item), canonical)(item) for item in value]) + "]"
+
+
+_WRITERS = {  # by the very type: of each value it spares asking what it is
+    str: _quoted,
+    dict: _object,
+    int: int.__repr__,
+    float: number,
+    bool: {True: "true", False: "false"}.get,
+    type(None): {None: "null"}.get,
+    list: _array,
+    tuple: _array,
+}
 
 
 def digest(data):
@@ -158,10 +170,14 @@ def about(path):
 def digest_file(path):
     """Return (SHA-256 in hex, size in bytes) of a file, read in pieces of a mebibyte."""
     sha, size = hashlib.sha256(), 0
-    with about(path), open(path, "rb", 0) as stream:
-        for piece in iter(lambda: stream.read(1 << 20), b""):
-            sha.update(piece)
-            size += len(piece)
+    with about(path):
+        descriptor = os.open(path, os.O_RDONLY)  # most are small, and open(path) asks more than it reads
+        try:
+            for piece in iter(lambda: os.read(descriptor, 1 << 20), b""):
+                sha.update(piece)
+                size += len(piece)
+        finally:
+            os.close(descriptor)
     return sha.hexdigest(), size
 
 

@@ -21,6 +21,7 @@ from .link import Link
 OFFSET = struct.Struct("<Q")  # points.idx: the byte at which each line begins, 8 bytes each, little-endian
 SEED_BITS = 32  # what numpy's, R's and most other generators take
 KEPT = 4096  # turns of an axis up to which its lines are kept in memory
+RECENT = 1024  # points whose values are kept: of the steps that run, and those told of ahead
 NAME_DIGITS = 12
 KEY_BYTES = 32  # a SHA-256
 
@@ -246,7 +247,7 @@ class Table(object):
         self._points = open(os.path.join(bundle, names.POINTS), "rb")
         self._index = open(os.path.join(bundle, names.POINTS_INDEX), "rb")
         self._kinds = kinds(plan)
-        self._last = None, {}
+        self._recent = {}
         self._axes, line = [], 0  # (turns, the first one's line, lines kept), the fastest first
         for axis in plan["axes"]:
             self._axes.insert(0, (axis["turns"], line, {}))
@@ -254,8 +255,8 @@ class Table(object):
 
     def values(self, point):
         """Return one point's values."""
-        if point == self._last[0]:
-            return self._last[1]
+        if point in self._recent:
+            return self._recent[point]
         found, asked = {}, point
         for turns, line, kept in self._axes:
             point, turn = divmod(point, turns)
@@ -265,7 +266,9 @@ class Table(object):
                 if turns <= KEPT:
                     kept[turn] = values
             found.update(values)
-        self._last = asked, found  # it is asked for its key, its settings and its command in turn
+        if len(self._recent) >= RECENT:
+            self._recent.clear()
+        self._recent[asked] = found  # it is asked for before the step, and for its key after it
         return found
 
     def _line(self, number):

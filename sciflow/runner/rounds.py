@@ -164,7 +164,9 @@ def plan_round(plan, remaining, known, limits):
 def script(bundle, words):
     """Return a batch script that starts the runner of a bundle with some words."""
     runner = os.path.join(bundle, names.RUNNER, "__main__.py")
-    quoted = " ".join(step.quoted(word) for word in ["python3", "-I", "-B", runner] + words)
+    quoted = " ".join(
+        step.quoted(word) for word in [os.environ.get("SCIFLOW_PYTHON") or "python3", "-I", "-B", runner] + words
+    )
     # exec: bash with a child in the foreground would not pass Slurm's signals on.
     return "#!/bin/sh\nexec %s\n" % quoted
 

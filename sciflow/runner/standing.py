@@ -46,11 +46,13 @@ class Standing(object):
                 data = stream.read()
         except OSError:
             data = b""  # it only spares the reading of lines
-        size, states = os.path.getsize(path), self._states
+        size, states, named = os.path.getsize(path), self._states, self._named
         for at, step, task, state, _ in records.ROW.iter_unpack(data[: len(data) // 16 * 16]):
             if not last < at < size or task >= len(states) or step >= len(states[task]):
                 break  # what stands behind a power failure
             last = at
+            if state == DONE and named[task] is not None and not named[task][step]:
+                continue  # its outputs were taken away: it is to be done again
             if state == DONE and not states[task][step]:
                 states[task][step] = DONE
                 self._segments[task][step] = segment
@@ -88,10 +90,21 @@ class Standing(object):
         self._tried = {}
         for states in self._states:
             states[:] = bytes(len(states))
+        self._named = [self._names(task) for task in self._tasks]
         folder = os.path.join(self.run, names.SEGMENTS)
         for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
             if name.endswith(records.SUFFIX):
                 self._read(os.path.join(folder, name))
+
+    def _names(self, task):
+        """Return a byte a step that says whether its outputs have their name; nothing of a task that has no outputs."""
+        if not task["outputs"]:
+            return None
+        found, folder = bytearray(task["steps"]), os.path.join(self.run, names.OUTPUTS, task["name"])
+        for name in os.listdir(folder) if os.path.isdir(folder) else ():
+            if name.isdigit() and int(name) < len(found):
+                found[int(name)] = 1
+        return found
 
     def note(self, task, step, state, segment, at):
         """Take note of a record that is on the disk; of a success, once it is published."""

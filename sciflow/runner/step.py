@@ -40,7 +40,7 @@ def command(task, fill):
     if task["shell"]:
         (parts,) = task["words"]
         return ["/bin/sh", "-c", "".join(part if isinstance(part, str) else quoted(fill(part)) for part in parts)]
-    return ["".join(part if isinstance(part, str) else fill(part) for part in word) for word in task["words"]]
+    return ["".join([part if isinstance(part, str) else fill(part) for part in word]) for word in task["words"]]
 
 
 def _pairs(pairs):

@@ -11,7 +11,7 @@ import os
 import signal
 import time
 
-from . import box, checkpoints, commit, crew, ends, facts, given, logs, names, owner, points, records, standing, step
+from . import box, checkpoints, commit, crew, ends, facts, given, logs, names, owner, points, records, standing
 from .attempt import Attempt
 from .grants import Grants
 from .order import Order
@@ -76,7 +76,7 @@ class Worker(object):
                     self.noted,
                     worker=self.name,
                     facts=facts.host(),
-                    box=dict(isolation, image=self.plan["image"]),
+                    box=dict(isolation, image=self.plan["image"], version=box.version(chosen)),
                     capacity=self.capacity,
                     envelope={task["name"]: given.envelope(task) for task in self.plan["tasks"]},
                     start=self.began,
@@ -108,6 +108,8 @@ class Worker(object):
         self.grants, halted = Grants(self.capacity), False
         while True:
             self._skip(order)
+            if self.most_failures:
+                self._commit(order)  # each end counts before anything more is started
             if not self.stopping and not self._failed_out():
                 starved = self._fill(order)
             elif not halted:
@@ -115,7 +117,7 @@ class Worker(object):
                 halted = starved = True
             self.crew.flush()
             waited = time.monotonic() - self.batch.since
-            if len(self.batch) and (starved or not self.running or waited > COMMIT_S or self.most_failures):
+            if len(self.batch) and (starved or not self.running or waited > COMMIT_S):
                 self._commit(order)
                 continue
             self._show(order, progress)
@@ -154,8 +156,11 @@ class Worker(object):
             if self._elsewhere(order, *found):
                 continue
             needs = order.needs(*found)
+            if self.standing.tried(*found):  # by an earlier worker: then it is to have more from the first
+                more = self._grown(*found)
+                needs = more if self.grants.fits(more) else needs
             lane = self.crew.lane(self.tasks[found[0]], self.grants.take(needs))
-            self._start(order, lane, found[1])
+            self._start(lane, found[1], needs)
             self._ahead(order, lane)
 
     def _ahead(self, order, lane):
@@ -169,7 +174,7 @@ class Worker(object):
             if number is None:
                 return
             if not self._elsewhere(order, lane.task["name"], number):
-                self._start(order, lane, number)
+                self._start(lane, number, order.needs(lane.task["name"], number))
 
     def _elsewhere(self, order, name, number):
         """Say whether another worker has done a step meanwhile."""
@@ -179,9 +184,9 @@ class Worker(object):
         order.ended(name, number, done=True)
         return True
 
-    def _start(self, order, lane, number):
+    def _start(self, lane, number, needs):
         task = lane.task
-        attempt = Attempt(names.token(), task, number, order.needs(task["name"], number))
+        attempt = Attempt(names.token(), task, number, needs)
         attempt.grant, attempt.lane, attempt.place = lane.grant, lane, self.crew.place()
         attempt.place.ready(task["outputs"].values())
         if task.get("checkpoint"):

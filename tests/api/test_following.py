@@ -117,7 +117,7 @@ def test_a_run_that_was_cancelled_says_so(ran):
 def test_logs_show_what_failed_with_what_it_said(failed):
     found = api.logs(failed)
     assert {(record["task"], record["step"]) for record in found} == {("train", step) for step in range(4)}
-    assert all(b"nowhere" in api.printed(record, "stderr") for record in found)
+    assert all(b"nowhere" in api.printed(failed, record, "stderr") for record in found)
 
 
 def test_logs_of_a_step_are_of_the_attempt_that_counts(failed):

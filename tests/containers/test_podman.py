@@ -142,11 +142,14 @@ def test_the_loop_serves_as_the_first_process_of_the_box(entered, tmp_path):
     loop = boxes.Loop({**box, "enter": [*by, *box["enter"]], "stop": [*by, *box["stop"]]}, where, str(tmp_path / "log"))
     inside = loop.paths["work"]
     # an orphan is left behind, and its end is nobody's to tell of but the loop's
-    loop.start("t", inside, inside + "/out", inside + "/err", {"A": "b"}, ["sh", "-c", "(sleep 0 &) ; echo $A; exit 3"])
+    words = ["sh", "-c", "(sleep 0 &) ; echo $A; exit 3"]
+    loop.start("l", "t", {"A": "b"}, (inside, inside + "/out", inside + "/err"), 0, {}, words)
+    loop.flush()
     ends = []
     while not ends and loop.open:
-        ends = loop.wait(10)
+        ends = loop.hear()
     loop.close()
-    assert [(end.token, end.code) for end in ends] == [("t", 3)]
+    assert [(what, end.token, end.code) for what, end in ends] == [("end", "t", 3)]
     assert Path(where["work"], "out").read_text() == "b\n"
-    assert loop.isolation == {"engine": "podman", "isolation": "container", "network": "none"}
+    assert (loop.facts["engine"], loop.facts["isolation"], loop.facts["network"]) == ("podman", "container", "none")
+    assert (loop.facts["loop"], loop.facts["orphans"], loop.facts["tmp"]) == ("sh", "of the session ended", "shared")

@@ -7,7 +7,6 @@ SCIFLOW_FAULT_POINTS says at how many points each kind of fault is tried; left o
 import collections
 import concurrent.futures
 import contextlib
-import functools
 import hashlib
 import os
 import re
@@ -19,7 +18,7 @@ import threading
 import time
 from pathlib import Path
 
-from sciflow.runner import facts, names, records
+from sciflow.runner import names, records
 from tests.runner.conftest import HOST, task
 
 POINTS = int(os.environ.get("SCIFLOW_FAULT_POINTS", "0"))

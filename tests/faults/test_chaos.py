@@ -23,14 +23,17 @@ LONGEST_S = 1.5  # into a run, when it is disturbed
 PRINTED = 50 << 20 if SEEDS <= 200 else 1 << 30
 SIZE = "size=96m"  # of the tmpfs in which the runs lie, where there may be one
 
-CANARY = "$(dirname $(dirname $(dirname $(dirname $(dirname $(dirname $SCIFLOW_OUT))))))/canary"  # beside the scene's bundle
+CANARY = (
+    "$(dirname $(dirname $(dirname $(dirname $(dirname $(dirname $SCIFLOW_OUT))))))/canary"  # beside the scene's bundle
+)
 # What a step does that means harm; each writes its metrics before or after.
 HOSTILE = (
     "(setsid sh -c 'sleep 300 & sleep 300' >/dev/null 2>&1 &); sleep 0.1",  # forks away
     f"exec {sys.executable} -I -S -c 'import time; kept = bytearray(300 << 20); time.sleep(60)'",  # fills memory
     "trap '' TERM; sleep 0.7",  # ignores TERM
     f"head -c {PRINTED} /dev/zero | tr '\\0' x; head -c 100000 /dev/zero >&2",  # prints
-    "touch -- all/-rf 'all/a b' 'all/$(touch x)' \"$(printf 'all/new\\nline')\" all/å漢 all/" + "n" * 255,  # names to hurt
+    "touch -- all/-rf 'all/a b' 'all/$(touch x)' \"$(printf 'all/new\\nline')\" all/å漢 all/"
+    + "n" * 255,  # names to hurt
     f"rm -rf all; ln -s {CANARY} all",  # gives a link for an output
     f'rm -rf "$SCIFLOW_OUT"; ln -s {CANARY} "$SCIFLOW_OUT"',  # replaces its own folder
     f'for f in "$SCIFLOW_OUT.out" "$SCIFLOW_OUT.err" "$SCIFLOW_PARAMETERS"; do rm -f "$f"; ln -s {CANARY}/file "$f"; done',

@@ -147,3 +147,35 @@ def test_the_real_thing_runs_a_bundle(bundle):
     )
     assert found.returncode == 0, found.stderr
     assert "6 of 6 steps done" in found.stderr
+
+
+def bare(folder):
+    """Return a PATH on which there is all that the launcher calls, and no python3."""
+    programs = folder / "bare"
+    programs.mkdir()
+    for name in ("cat", "dirname", "env", "head", "printf", "sed", "sh"):
+        (programs / name).symlink_to(shutil.which(name))
+    return programs
+
+
+def test_a_python_that_is_off_the_path_can_be_named(bundle, tmp_path):
+    named = tmp_path / "own python"
+    named.write_text('#!/bin/sh\nprintf "%s\\n" "$SCIFLOW_PYTHON" "$@"\n')
+    named.chmod(0o755)
+    settings = {"PATH": str(bare(tmp_path)), "SCIFLOW_PYTHON": str(named)}
+    words = ["/bin/sh", str(bundle / "launch.sh")]
+    said = subprocess.run(words, env=settings, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert said == [str(named), "-I", "-B", f"{bundle}/runner/__main__.py", "run"]
+
+
+@pytest.mark.parametrize("script", ["exit 1", "exit 127"])
+def test_without_a_fit_python_it_says_what_to_do(bundle, tmp_path, script):
+    old = tmp_path / "old"
+    old.write_text(f"#!/bin/sh\n{script}\n")
+    old.chmod(0o755)
+    settings = {"PATH": str(bare(tmp_path)), "SCIFLOW_PYTHON": str(old)}
+    found = subprocess.run(
+        ["/bin/sh", str(bundle / "launch.sh")], env=settings, capture_output=True, text=True, check=False
+    )
+    assert (found.returncode, found.stdout) == (3, "")
+    assert "no python3 (3.6 or newer) here" in found.stderr

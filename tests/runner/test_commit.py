@@ -1,6 +1,5 @@
 """Ends are put on record together: outputs, then records, then names; and the first to have a name keeps it."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -51,7 +50,7 @@ def test_what_was_committed_has_its_names_and_stands(tmp_path, worker, count):
 def test_nothing_is_said_before_it_is_committed(tmp_path, worker):
     batch, segment, stands = worker("w1")
     batch.add(*success(tmp_path, 0, "t0"))
-    assert (stands.state("a", 0), os.path.getsize(segment.path)) == (None, 0)
+    assert (stands.state("a", 0), Path(segment.path).stat().st_size) == (None, 0)
     assert not (tmp_path / "outputs").exists()
 
 

@@ -71,7 +71,7 @@ def test_a_step_has_its_new_needs_while_it_waits_and_while_it_runs():
     found.again(0, {"memory_mib": 50})
     assert found.needs(0)["memory_mib"] == 50
     found.take(FREE)
-    assert (found.needs(0)["memory_mib"], found.needs(40)["memory_mib"]) == (50, 40)
+    assert (found.needs(0)["memory_mib"], found.needs(1)["memory_mib"]) == (50, 40)
 
 
 def test_a_step_that_is_put_back_twice_keeps_what_it_was_given_first():

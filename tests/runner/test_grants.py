@@ -70,3 +70,9 @@ def test_whatever_is_out_together_stays_within_the_capacity(wanted, random):
     for grant in out:
         found.give_back(grant)
     assert found.free == Grants(CAPACITY).free
+
+
+def test_what_fits_can_be_taken_and_what_does_not_cannot():
+    found = Grants({"cpus": 2, "memory_mib": 100, "gpus": ["0"]})
+    for needs in ({"cpus": 2, "memory_mib": 100, "gpus": 1}, {"cpus": 3, "memory_mib": 1, "gpus": 0}):
+        assert found.fits(needs) == (Grants({"cpus": 2, "memory_mib": 100, "gpus": ["0"]}).take(needs) is not None)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -174,3 +175,14 @@ def test_counts_are_of_all_steps(tmp_path):
     assert found.counts() == told
     assert json.dumps(found.counts())
     found.close()
+
+
+def test_a_success_whose_outputs_were_taken_away_is_to_be_done_again(tmp_path):
+    plan = {"tasks": [{**PLAN["tasks"][0], "outputs": {"o": "o.txt"}}, PLAN["tasks"][1]]}
+    outputs = {"o": {"path": "o.txt", "sha256": "0" * 64, "size": 1}}
+    for step in range(2):
+        Path(records.attempt_folder(str(tmp_path), "a", step, f"a{step}0.0")).mkdir(parents=True)
+    write(tmp_path, "w1", [record("a", step, names.DONE, outputs=outputs) for step in range(2)])
+    assert stands(tmp_path, plan) == {("a", 0): "done", ("a", 1): "done"}
+    shutil.rmtree(tmp_path / "outputs" / "a" / "000000")
+    assert stands(tmp_path, plan) == {("a", 1): "done"}

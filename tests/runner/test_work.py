@@ -366,6 +366,7 @@ def test_a_worker_says_that_nothing_was_isolated(study):
         "isolation": "none",
         "network": "host",
         "image": None,
+        "version": "",
         "loop": "python",
         "orphans": "ended",
         "tmp": "shared",
