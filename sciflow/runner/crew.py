@@ -19,7 +19,7 @@ class Crew(object):
         self._bundle, self._plan, self._run, self._work, self._say = bundle, plan, run, work, say
         self._chosen, self._capacity = chosen, capacity
         self._links = sorted({path.split("/")[0] for path in plan["code_files"]})  # what stands at the code's top
-        self._loops, self._lanes, self._names, self._free, self._made = [], [], [], [], 0
+        self._loops, self._lanes, self._names, self._named, self._free, self._made = [], [], [], 0, [], 0
         self._servers, self._unserved = set(), set()
         self._main, self.paths, self.given = None, {}, None
 
@@ -96,6 +96,8 @@ class Crew(object):
                         "the box's python3 cannot call functions, and there are Python tasks (%s): put a whole python3 "
                         "into the image" % (said[-1] if said else "exit code %d" % what[1].code)
                     )
+                if what[0] == "lost":
+                    raise box.BoxError("its first lane in the box was lost")
             if not self._main.open:
                 raise box.BoxError("the box was lost at once: %s" % self._main.said())
 
@@ -128,7 +130,8 @@ class Crew(object):
         alone = task.get("isolate") == "step"
         loop = self._open() if alone else self._main
         if not self._names:
-            self._names.append(len(self._lanes))
+            self._names.append(self._named)
+            self._named += 1
         number = self._names.pop()
         name = str(number)
         if task["python"] and loop.ahead and not alone and task["name"] not in self._unserved:
@@ -201,7 +204,10 @@ class Crew(object):
             if what[1] is self._main:
                 self._servers = set()
                 self._main = self._open()
-        elif what[1] in self._servers:
+            return
+        # Nothing is started under this name any more: it may have been lost when more was asked for already.
+        self._names = [number for number in self._names if str(number) != what[1].rpartition(":")[2]]
+        if what[1] in self._servers:
             self._unserved.update(
                 task["name"] for number, task in enumerate(self._plan["tasks"]) if SERVED % number == what[1]
             )

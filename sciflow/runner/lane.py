@@ -210,6 +210,21 @@ def processes():
     return found
 
 
+def end_orphans():
+    """End all children of this process, also those that it has inherited."""
+    while True:
+        try:
+            if os.waitpid(-1, os.WNOHANG)[0]:
+                continue
+        except ChildProcessError:
+            return
+        me = os.getpid()
+        for pid, (parent, _, _) in processes().items():
+            if parent == me:
+                os.kill(pid, signal.SIGKILL)
+        os.waitpid(-1, 0)
+
+
 class Lane(object):
     """Serves the requests of one pipe. `start(folder, stdout, stderr, environment, words)` starts a step.
 
@@ -292,26 +307,12 @@ class Lane(object):
             pass  # it is so young that it has no session yet, or has become another user
         _, status, usage = os.wait4(self._pid, 0)
         self._pid = None
-        self._end_orphans()
+        end_orphans()
         os.chdir("/")
         if self._private:
             for folder in SCRATCH:
                 empty(folder)
         return status, usage
-
-    @staticmethod
-    def _end_orphans():
-        while True:
-            try:
-                if os.waitpid(-1, os.WNOHANG)[0]:
-                    continue
-            except ChildProcessError:
-                return
-            me = os.getpid()
-            for pid, (parent, _, _) in processes().items():
-                if parent == me:
-                    os.kill(pid, signal.SIGKILL)
-            os.waitpid(-1, 0)
 
 
 def empty(folder):

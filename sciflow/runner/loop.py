@@ -14,7 +14,8 @@ An answer is one line:
     end TOKEN CODE SIGNAL USER_S SYSTEM_S PEAK_KIB READ_BYTES WRITTEN_BYTES START WALL_S KILLED
     dropped TOKEN
     over TOKEN MIB                       it holds more memory than it may, and is killed for it
-    lost NAME                            a lane or a server has ended by itself, and with it the steps it was told of
+    lost NAME                            a lane or a server has ended by itself, and with it the steps it was told of;
+                                         nothing is started under that name any more, also what was asked for meanwhile
 
 KILLED is how many processes the kernel killed for want of memory in the box's cgroup while the step ran. The loop runs
 on any python3 from 3.6 on, with the few modules that even cut-down builds have.
@@ -106,7 +107,7 @@ class Loop(object):
 
     def __init__(self, start, scratch=""):
         self._start, self._scratch = start, scratch
-        self._profiles, self._lanes, self._servers = {}, {}, {}
+        self._profiles, self._lanes, self._servers, self._lost_names = {}, {}, {}, set()
         self._kernel = lane.Kernel()
         self.adopts = self._kernel.adopt()
         for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGTERM):
@@ -133,7 +134,7 @@ class Loop(object):
         verb, _, rest = line.partition(b"\t")
         name = os.fsdecode(rest.partition(b"\t")[0])
         everybody = list(self._lanes.values()) + list(self._servers.values())
-        if verb == b"start":
+        if verb == b"start" and not {name, name.partition(":")[0]} & self._lost_names:
             self._to(name).send(line + b"\n")
             if name in self._lanes:
                 told = rest.split(b"\t", 7)
@@ -254,6 +255,7 @@ class Loop(object):
     def _lost(self, name, channel):
         """End what a lane ran that was killed: this process has inherited it."""
         channel.close()
+        self._lost_names.add(name)
         lane.say("lost", name)
         known = {one.pid for one in list(self._lanes.values()) + list(self._servers.values())}
         while True:
@@ -274,6 +276,7 @@ class Loop(object):
                 os.kill(pid, signal.SIGHUP)
             time.sleep(CLOSING_S)
             left = [pid for pid in left if not os.waitpid(pid, os.WNOHANG)[0]]
+        lane.end_orphans()  # a lane may have been told to end just when it had started a step
         os._exit(0)
 
     def private(self):

@@ -334,7 +334,8 @@ def test_the_loop_goes_on_with_a_new_lane_after_one_was_killed(looped, tmp_path)
         next(pid for pid, (parent, _, _) in lane.processes().items() if parent == looped.process.pid), signal.SIGKILL
     )
     looped.answer()
-    looped.send(start_of(fields, tmp_path, ["true"]))
+    looped.send(start_of(fields, tmp_path, ["false"]))  # under the name that was lost: asked for too late
+    looped.send(start_of(fields, tmp_path, ["true"], name="u"))
     assert looped.end()[2] == "0"
 
 
