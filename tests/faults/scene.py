@@ -4,7 +4,6 @@ A fault is injected with strace(1): into the runner itself, or into the box with
 SCIFLOW_FAULT_POINTS says at how many points each kind of fault is tried; left out, a few of them spread evenly.
 """
 
-import collections
 import concurrent.futures
 import contextlib
 import hashlib
@@ -16,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from sciflow.runner import names, records
@@ -114,12 +114,12 @@ class Scene:
     def alive(self):
         """Return the processes of this scene: {pid: command line}. They are known by what they were told."""
         found, mark = {}, os.fsencode(self.path)
-        for entry in os.listdir("/proc"):
+        for entry in sorted(path.name for path in Path("/proc").iterdir()):
             if not entry.isdigit() or int(entry) == os.getpid():
                 continue
             try:
                 line, given = (Path("/proc", entry, name).read_bytes() for name in ("cmdline", "environ"))
-                here = os.fsencode(os.readlink(f"/proc/{entry}/cwd"))
+                here = os.fsencode(Path("/proc", entry, "cwd").readlink())
             except OSError:
                 continue
             if mark in line or mark in given or mark in here:
@@ -205,7 +205,12 @@ class Scene:
         return found + self.wrong(wanted)
 
 
-Wanted = collections.namedtuple("Wanted", "table left")
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a run leaves: its table, and what stands in its folder."""
+
+    table: object
+    left: object
 
 
 def undisturbed(scene):
