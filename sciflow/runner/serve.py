@@ -249,7 +249,7 @@ def main(name, scratch):
         start = module.start
         if hasattr(gc, "freeze"):  # a collection in a fork would write to, and so copy, all that was imported
             gc.collect()
-            gc.freeze()
+            gc.freeze()  # novm
     loop.Loop(start, scratch).serve()
 
 

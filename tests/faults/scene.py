@@ -4,6 +4,7 @@ A fault is injected with strace(1): into the runner itself, or into the box with
 SCIFLOW_FAULT_POINTS says at how many points each kind of fault is tried; left out, a few of them spread evenly.
 """
 
+import collections
 import concurrent.futures
 import contextlib
 import hashlib
