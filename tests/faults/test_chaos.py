@@ -17,7 +17,7 @@ import pytest
 from tests.faults import scene as made
 from tests.runner.conftest import studies, task
 
-SEEDS = int(os.environ.get("SCIFLOW_CHAOS", "6"))
+SEEDS = int(os.environ.get("SCIFLOW_CHAOS", "4"))
 STARTS = 4  # how often it is started again while it is disturbed, at most
 LONGEST_S = 1.5  # into a run, when it is disturbed
 PRINTED = 50 << 20 if SEEDS <= 200 else 1 << 30

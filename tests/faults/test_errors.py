@@ -7,7 +7,7 @@ import pytest
 from tests.faults import scene as made
 
 pytestmark = pytest.mark.live("strace")
-MANY = made.POINTS or 24
+MANY = made.POINTS or 10
 FULL = ("write", "openat", "mkdir", "rename", "symlink", "ftruncate", "fsync", "syncfs", "close", "link", "pwrite64")
 READING = ("read", "pread64", "getdents64", "newfstatat", "stat", "lstat", "fstat", "readlink", "lseek", "statx")
 CHANGING = ("unlink", "unlinkat", "rmdir", "chmod", "fchmod", "fchmodat", "utimensat", "mkdirat", "chdir", "renameat")

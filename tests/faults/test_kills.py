@@ -5,7 +5,7 @@ import pytest
 from tests.faults import scene as made
 
 pytestmark = pytest.mark.live("strace")
-MANY = made.POINTS or 24
+MANY = made.POINTS or 10
 
 
 def kill(name, count):
