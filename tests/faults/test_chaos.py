@@ -177,7 +177,8 @@ def once(scene, chance, told):
             found.append(f"it does not end: {one.communicate()[1]}; there are {at_work}")
             continue
         told.append(one.returncode)
-        if one.returncode not in (0, 3, 5, 75, 130, -signal.SIGKILL) or "Traceback" in said:
+        # SIGTERM ends it as it does anything, where it comes before the runner has begun to heed it.
+        if one.returncode not in (0, 3, 5, 75, 130, -signal.SIGKILL, -signal.SIGTERM) or "Traceback" in said:
             found.append(f"it ended with {one.returncode}: {said}")
     scene.others = []
     return found
