@@ -26,7 +26,9 @@ def test_f1_whatever_is_killed_at_any_call_the_table_is_the_same_in_the_end(scen
             _, said = scene.go(box=scene.strace("-f", *kill(*point)))
         found = ["it went wrong: " + said] if "Traceback" in said else []
         found += [f"a process is left: {words}" for words in scene.quiet().values()]
-        hit.append("killed by SIGKILL" in scene.log.read_text(errors="replace"))
+        log = scene.log.read_text(errors="replace")
+        # A box that does not open is ended by the runner, and strace with it, in the midst of its line.
+        hit.append("killed by SIGKILL" in log or log.rstrip().endswith("= ?"))
         return found + scene.recovered(wanted, "--failed")
 
     chosen = made.spread(points, MANY)
