@@ -18,7 +18,9 @@ import time
 
 PACKAGE = "sciflow_runner"
 UTF8 = "C.UTF-8"
-SURROUNDINGS, CHANGED = 3, 4  # as in `names`, said here because that may itself be what has changed
+# As in `names`, said here because that may itself be what has changed.
+SURROUNDINGS, CHANGED, LATER, INTERRUPTED = 3, 4, 75, 130
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 sys.dont_write_bytecode = True  # nothing may appear in a bundle beside runs/, however python3 was started
 
 
@@ -199,7 +201,7 @@ def work(bundle, plan, room, chosen):
     def stop(number, _):
         worker.stopping = worker.stopping or number
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+    for number in STOPS:
         signal.signal(number, stop)
     total = sum(task["steps"] for task in plan["tasks"])
     engine = box.choose(plan["boxes"], chosen.engine or os.environ.get("SCIFLOW_ENGINE"))
@@ -232,8 +234,16 @@ def compare(bundle, plan, room, chosen):
     return names.EXIT_OK if agrees else names.EXIT_NO
 
 
+def early(number, _):
+    """End where nothing was started yet."""
+    say("stopped by signal %d, before anything was started" % number)
+    os._exit(INTERRUPTED if number == signal.SIGINT else LATER)
+
+
 def main(words=None):
     """Do what the words say; return the exit code."""
+    for number in STOPS:
+        signal.signal(number, early)
     bundle = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     try:
         return obey(bundle, words)

@@ -1,6 +1,7 @@
 """Sweeps that are killed, stopped, or run twice at once: nothing is lost, nothing is doubled, nothing is left."""
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -111,6 +112,18 @@ def test_of_two_at_once_the_loser_is_superseded(study, tmp_path):
     found = race(study, tmp_path)
     (loser,) = [record for record in found.records() if record.get("state") == "superseded"]
     assert loser["attempt"] != found.settled()["a", 0]["attempt"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130), (signal.SIGUSR1, 75)])
+def test_a_stop_before_anything_was_started_is_told_in_a_line(study, tmp_path, number, code):
+    os.mkfifo(tmp_path / "trust")
+    found = study([task("a", f"touch '{tmp_path}/started'")])
+    process = found.start("run", env={**os.environ, "SCIFLOW_TRUST": str(tmp_path / "trust")})
+    with (tmp_path / "trust").open("w"):  # it is open once the runner reads it, which it does as it verifies
+        process.send_signal(number)
+        said = process.communicate(timeout=TIMEOUT_S)[1]
+    assert (process.returncode, said) == (code, f"sciflow: stopped by signal {number:d}, before anything was started\n")
+    assert not found.records()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
