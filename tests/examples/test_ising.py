@@ -145,6 +145,15 @@ def long(folder, sweeps, *more):
     return compiled(folder, [*changes, *more])
 
 
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory):
+    """Give the function that says how many sweeps take so many seconds here: some machines are ten times as fast."""
+    found = long(tmp_path_factory.mktemp("pace") / "study", 2000)
+    found.run()
+    wall = min(record["wall_s"] for key, record in found.settled().items() if key[0] == "sample")
+    return lambda seconds: int(2000 * seconds / wall) // 100 * 100 + 100
+
+
 def left(found, run="main"):
     """Return {step: what it left} of a run: its outputs and its metrics, byte for byte."""
     folder = str(found.path / "runs" / run)
@@ -198,8 +207,8 @@ def until_sampling(found, process):
         time.sleep(0.02)
 
 
-def test_signals_at_random_moments_change_no_byte(tmp_path):
-    found = long(tmp_path / "study", 4000)
+def test_signals_at_random_moments_change_no_byte(tmp_path, lasting):
+    found = long(tmp_path / "study", lasting(2))
     found.run("run", "--run", "calm")
     moments, sent = random.Random(5), 0
     with started(found) as process:
@@ -218,22 +227,22 @@ def test_signals_at_random_moments_change_no_byte(tmp_path):
     assert left(found) == left(found, "calm")
 
 
-def test_time_limits_shorter_than_the_step_change_no_byte(tmp_path):
-    calm = long(tmp_path / "calm", 6000)
+def test_time_limits_shorter_than_the_step_change_no_byte(tmp_path, lasting):
+    calm = long(tmp_path / "calm", lasting(4))
     calm.run()
     short = (
         ('time = "10m" }\ncheckpoint', 'time = "2s" }\ncheckpoint'),
         ('before = "1m"', 'before = "1s"'),
     )
-    found = long(tmp_path / "short", 6000, *short)
+    found = long(tmp_path / "short", lasting(4), *short)
     found.run()
     assert len(stops(found)) > 1
     assert left(found) == left(calm)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
-def test_stopping_the_runner_at_random_moments_changes_no_byte(tmp_path, number):
-    found = long(tmp_path / "study", 4000)
+def test_stopping_the_runner_at_random_moments_changes_no_byte(tmp_path, lasting, number):
+    found = long(tmp_path / "study", lasting(2))
     found.run("run", "--run", "calm")
     moments = random.Random(int(number))
     for _ in range(MOST_STARTS):
@@ -249,8 +258,8 @@ def test_stopping_the_runner_at_random_moments_changes_no_byte(tmp_path, number)
     assert left(found) == left(found, "calm")
 
 
-def test_after_a_kill_it_goes_on_from_the_last_checkpoint(tmp_path):
-    found = long(tmp_path / "study", 4000)
+def test_after_a_kill_it_goes_on_from_the_last_checkpoint(tmp_path, lasting):
+    found = long(tmp_path / "study", lasting(2))
     found.run("run", "--run", "calm")
     for number in (signal.SIGTERM, signal.SIGKILL):
         with started(found) as process:
