@@ -59,6 +59,10 @@ class Channel(object):
         """Take note of the memory that a step may have."""
         self._limits.append((token, mib))
 
+    def expects(self, token):
+        """Say whether it was told of a step that has not ended, as far as is known."""
+        return any(one == token for one, _ in self._limits)
+
     def step(self):
         """Return the (token, pid, MiB it may have) of the step that was the last to begin, or None."""
         try:
@@ -108,6 +112,7 @@ class Loop(object):
     def __init__(self, start, scratch=""):
         self._start, self._scratch = start, scratch
         self._profiles, self._lanes, self._servers, self._lost_names = {}, {}, {}, set()
+        self._owed = {}  # {token: signal} for steps that have not begun yet
         self._kernel = lane.Kernel()
         self.adopts = self._kernel.adopt()
         for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGTERM):
@@ -116,10 +121,14 @@ class Loop(object):
 
     def serve(self):
         """Serve until standard input ends; then end whatever still runs."""
-        waiting = b""
+        waiting, looked = b"", time.monotonic()
         while True:
-            if 0 not in select.select([0], [], [], WATCH_S if self._lanes or self._servers else None)[0]:
+            pause = CLOSING_S if self._owed else WATCH_S if self._lanes or self._servers else None
+            told = select.select([0], [], [], pause)[0]
+            if self._owed or time.monotonic() - looked >= WATCH_S:  # also while it is told of one step after another
                 self._look()
+                looked = time.monotonic()
+            if not told:
                 continue
             data = os.read(0, 1 << 16)
             if not data:
@@ -149,6 +158,7 @@ class Loop(object):
         elif verb == b"signal":
             self._signal(name, int(rest.partition(b"\t")[2]), line)
         elif verb == b"halt":
+            self._owed = {}
             for channel in self._lanes.values():
                 os.kill(channel.pid, lane.HALT)
             for channel in self._servers.values():
@@ -215,6 +225,9 @@ class Loop(object):
             if step and step[0] == token:
                 self._kill(step[1], number)
                 return
+            if channel.expects(token):
+                self._owed[token] = number  # it is about to begin
+                return
         for channel in self._servers.values():
             channel.send(line + b"\n")
 
@@ -236,7 +249,16 @@ class Loop(object):
             for name, channel in list(channels.items()):
                 if os.waitpid(channel.pid, os.WNOHANG)[0]:
                     self._lost(name, channels.pop(name))
-        steps = [step for step in (channel.step() for channel in self._lanes.values()) if step and step[2]]
+        steps = [step for step in (channel.step() for channel in self._lanes.values()) if step]
+        for token, pid, _ in steps:
+            if token in self._owed:
+                self._kill(pid, self._owed.pop(token))
+        self._owed = {
+            token: number
+            for token, number in self._owed.items()
+            if any(channel.expects(token) for channel in self._lanes.values())
+        }
+        steps = [step for step in steps if step[2]]
         processes = lane.processes() if steps else {}
         for token, pid, mib in steps:
             if pid in processes:

@@ -185,6 +185,27 @@ def test_a_signal_reaches_all_that_a_step_started(tmp_path, alive):
     assert (end[3], left) == ("15", 0)
 
 
+def test_a_signal_for_a_step_that_is_about_to_begin_waits_for_it(tmp_path):
+    found = Inside(python(sys.executable)[0])
+    for number in range(20):  # in one write: the lane has not begun when the signal is read
+        start = start_of(fields, tmp_path, ["sleep", "60"], name=f"t{number}")
+        found.send(start + "\n" + fields(["signal", f"t{number}", "15"]))
+        assert found.end()[1:4] == [f"t{number}", "0", "15"]
+    found.close()
+
+
+def test_memory_is_watched_while_one_step_is_told_of_after_another(tmp_path):
+    found = Inside(python(sys.executable)[0])
+    hold = "import time; held = bytearray(200 << 20); time.sleep(60)"
+    found.send(start_of(fields, tmp_path, [sys.executable, "-c", hold], name="large", mib=100))
+    told = ["end"]
+    while told[0] != "over":  # without a pause of a quarter of a second
+        found.send(start_of(fields, tmp_path, ["true"], name="short"))
+        told = found.answer()
+    assert told[:2] == ["over", "large"]
+    found.close()
+
+
 def test_a_signal_for_a_step_that_has_ended_is_passed_over(tmp_path):
     found = Inside(python(sys.executable)[0])
     found.send(fields(["signal", "gone", "9"]))
