@@ -116,14 +116,16 @@ def test_of_two_at_once_the_loser_is_superseded(study, tmp_path):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130), (signal.SIGUSR1, 75)])
 def test_a_stop_before_anything_was_started_is_told_in_a_line(study, tmp_path, number, code):
-    os.mkfifo(tmp_path / "trust")
     found = study([task("a", f"touch '{tmp_path}/started'")])
-    process = found.start("run", env={**os.environ, "SCIFLOW_TRUST": str(tmp_path / "trust")})
-    with (tmp_path / "trust").open("w"):  # it is open once the runner reads it, which it does as it verifies
+    waits = found.run_folder / "segments" / "w0.jsonl"
+    waits.parent.mkdir(parents=True)
+    os.mkfifo(waits)
+    process = found.start()
+    with waits.open("w"):  # it opens once the runner reads what is on record, and then waits for more
         process.send_signal(number)
         said = process.communicate(timeout=TIMEOUT_S)[1]
     assert (process.returncode, said) == (code, f"sciflow: stopped by signal {number:d}, before anything was started\n")
-    assert not found.records()
+    assert not (tmp_path / "started").exists()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
