@@ -123,7 +123,8 @@ class Engine:
         return started
 
     def _refuse_unmet(self, plan: Mapping[str, Any]) -> None:
-        capacity = {"cpus": self.workers or facts.cpus(), "memory_mib": facts.memory_mib(), "gpus": facts.gpus()}
+        capacity = facts.capacity()
+        capacity["cpus"] = self.workers or capacity["cpus"]
         lacking = facts.lacking(plan["tasks"], capacity)
         if not lacking or self.on_unmet != "strict":
             return

@@ -13,7 +13,7 @@ class Attempt(object):
         self.place = self.lane = None
         self.grant, self.checkpoint = {}, ""  # what it was handed out; its folder that survives it, as the box sees it
         self.clock = None  # when it began, by the monotonic clock; None while another runs in its lane
-        self.told = self.asked = None  # (state, when): why it was signalled to end; when it was signalled to checkpoint
+        self.told = self.asked = None  # (state, when, why) it was signalled to end; when it was told to checkpoint
         self.start = 0.0
 
     def judged(self, end):

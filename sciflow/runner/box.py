@@ -236,10 +236,7 @@ class Loop(object):
             self.open = False
 
     def _ask(self, told):
-        line = "\t".join(told)
-        if "\\" in line or "\n" in line or line.count("\t") != len(told) - 1:
-            line = "\t".join(lane.escaped(told))
-        self._requests.append(line)
+        self._requests.append(lane.line(told))
 
     def profile(self, settings):
         """Return the name by which the box knows an environment, {name: value}: the object, not what it holds."""

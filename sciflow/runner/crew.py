@@ -4,7 +4,7 @@ import os
 import select
 import shutil
 
-from . import box, facts, names, place
+from . import box, names, place
 from .attempt import Lane
 
 PROBE = "import importlib, inspect, json, math, os, pickle, sys, traceback"  # what call.py takes from Python
@@ -55,7 +55,7 @@ class Crew(object):
         for name in ("outputs", "inputs", "checkpoints"):
             os.makedirs(found[name], exist_ok=True)
         # A box without GPUs in it opens everywhere: they are let in where a task wants them and there are any.
-        if any(task["resources"]["gpus"] for task in self._plan["tasks"]) and facts.gpus():
+        if any(task["resources"]["gpus"] for task in self._plan["tasks"]) and self._capacity["gpus"]:
             found["gpus"] = self._chosen.get("gpus") or []
         return found
 

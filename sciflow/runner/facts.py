@@ -233,6 +233,7 @@ def limits():
 
 def host():
     """Return what a reader needs in order to judge where a result came from."""
+    may = capacity()
     return {
         "host": socket.gethostname(),
         "kernel": platform.release(),
@@ -243,9 +244,9 @@ def host():
         "python": "%d.%d.%d" % sys.version_info[:3],
         "system": _first("/etc/os-release", r'^PRETTY_NAME="?([^"\n]*)'),
         "libc": " ".join(platform.libc_ver()).strip(),
-        "cpus": cpus(),
-        "memory_mib": memory_mib(),
-        "gpus": gpus(),
+        "cpus": may["cpus"],
+        "memory_mib": may["memory_mib"],
+        "gpus": len(may["gpus"]),
         "gpu_models": gpu_models(),
         "limits": limits(),
         "uid": os.getuid(),

@@ -35,9 +35,12 @@ def fields(line):
     ]
 
 
-def escaped(told):
+def line(told):
     """Undo `fields`."""
-    return [text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n") for text in told]
+    text = "\t".join(told)
+    if "\\" not in text and "\n" not in text and text.count("\t") == len(told) - 1:
+        return text  # as it mostly is
+    return "\t".join([part.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n") for part in told])
 
 
 def settings(pairs):

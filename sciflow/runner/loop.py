@@ -1,6 +1,6 @@
 r"""The loop inside the box: start steps as told on standard input, tell of their ends on standard output.
 
-A request is one line of fields joined by tabs (`box.fields` writes them, with `\`, tab and newline escaped):
+A request is one line of fields joined by tabs (`lane.line` writes them, with `\`, tab and newline escaped):
 
     set PROFILE COUNT NAME=VALUE …       settings that several steps share
     start LANE TOKEN PROFILE FOLDER STDOUT STDERR MEMORY_MIB COUNT NAME=VALUE … PROGRAM ARGUMENT …
@@ -207,8 +207,8 @@ class Loop(object):
             self._servers[name] = Channel(pid, send)
             for known, settings in self._profiles.items():
                 pairs = ["%s=%s" % pair for pair in sorted(settings.items())]
-                told = lane.escaped(["set", known, str(len(pairs))] + pairs)
-                self._servers[name].send(os.fsencode("\t".join(told) + "\n"))
+                told = lane.line(["set", known, str(len(pairs))] + pairs)
+                self._servers[name].send(os.fsencode(told + "\n"))
             return
         try:
             self._kernel.end_with_parent()

@@ -71,7 +71,7 @@ class Segment(object):
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
         self._file = os.open(self.path, flags, 0o644)
         self._index = os.open(os.path.join(folder, worker + INDEX_SUFFIX), flags, 0o644)
-        self._waiting, self.size, self._entered = [], 0, 0
+        self._waiting, self.size = [], 0
         sync_folder(folder)
 
     def append(self, record):

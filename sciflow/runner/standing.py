@@ -47,7 +47,9 @@ class Standing(object):
         except OSError:
             data = b""  # it only spares the reading of lines
         size, states, named = os.path.getsize(path), self._states, self._named
-        for at, step, task, state, _ in records.ROW.iter_unpack(data[: len(data) // 16 * 16]):
+        for at, step, task, state, _ in records.ROW.iter_unpack(
+            data[: len(data) // records.ROW.size * records.ROW.size]
+        ):
             if not last < at < size or task >= len(states) or step >= len(states[task]):
                 break  # what stands behind a power failure
             last = at
@@ -71,9 +73,7 @@ class Standing(object):
         for number, text in enumerate(lines):
             record = records.parsed(text)
             if record is None and number + 1 < len(lines):
-                raise records.TornError(
-                    "%s: the line at byte %d is not what was written" % (os.path.relpath(path, self.run), at)
-                )
+                raise self._torn(path, at)
             if record is not None and "facts" not in record and (number or not last):
                 self._enter(record, segment, at)
             at += len(text) + 1
@@ -143,11 +143,13 @@ class Standing(object):
         stream.seek(at)
         record = records.parsed(stream.readline().rstrip(b"\n"))
         if record is None:
-            raise records.TornError(
-                "%s: the line at byte %d is not what was written"
-                % (os.path.relpath(self._paths[segment], self.run), at)
-            )
+            raise self._torn(self._paths[segment], at)
         return record
+
+    def _torn(self, path, at):
+        return records.TornError(
+            "%s: the line at byte %d is not what was written" % (os.path.relpath(path, self.run), at)
+        )
 
     def state(self, task, step):
         """Return a step's state, or None where nothing is on record."""

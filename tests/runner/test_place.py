@@ -11,7 +11,7 @@ from sciflow.runner import place
 
 @pytest.fixture
 def here(tmp_path):
-    return place.Place(str(tmp_path), "/work", 3, "/code", ["a.py", "lib"])
+    return place.Place(str(tmp_path), "/sciflow/work", 3, "/code", ["a.py", "lib"])
 
 
 def entries(here):
@@ -26,7 +26,7 @@ def test_a_place_links_to_the_code(here):
 
 
 def test_the_box_has_its_own_name_for_a_place(here):
-    assert (here.inside, here.tell("call.json", ["{}"])) == ("/work/3", "/work/3.call.json")
+    assert (here.inside, here.tell("call.json", ["{}"])) == ("/sciflow/work/3", "/sciflow/work/3.call.json")
 
 
 def scribble(path):
