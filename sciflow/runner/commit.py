@@ -3,22 +3,16 @@
 import os
 import time
 
-from . import names, records, step
+from . import lane, names, records, step
 
 FEW = 8  # files that are forced to the disk one by one; of more, their whole file system is
 
 
-def file_system(path):
-    """Force all of a file system to the disk: syncfs(2). Say whether that could be done."""
-    try:
-        import ctypes  # noqa: PLC0415  cut-down Pythons have none
-
-        library = ctypes.CDLL(None)
-    except (ImportError, OSError):
-        return False
+def file_system(path, kernel):
+    """Force all of a file system to the disk. Say whether that could be done."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        return hasattr(library, "syncfs") and library.syncfs(descriptor) == 0
+        return kernel.sync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -50,7 +44,7 @@ class Batch(object):
         self._number = {task["name"]: number for number, task in enumerate(plan["tasks"])}
         self._name = [task["name"] for task in plan["tasks"]]
         self._mine = standing.segment(segment.path)
-        self._waiting, self.since = [], 0.0
+        self._waiting, self.since, self._kernel = [], 0.0, lane.Kernel()
 
     def __len__(self):
         return len(self._waiting)
@@ -88,9 +82,8 @@ class Batch(object):
             self._lose(lost)
         return [record for record, _ in waiting]
 
-    @staticmethod
-    def _force(staged):
-        if len(staged) <= FEW or not file_system(staged[0]):
+    def _force(self, staged):
+        if len(staged) <= FEW or not file_system(staged[0], self._kernel):
             for folder in staged:
                 force(files(folder))
 

@@ -72,6 +72,10 @@ class Kernel(object):
         """Have SIGHUP sent to this process when its parent ends; say whether that is so."""
         return self._c is not None and self._c.prctl(PR_SET_PDEATHSIG, int(signal.SIGHUP), 0, 0, 0) == 0
 
+    def sync(self, descriptor):
+        """Force the file system of an open file to the disk (syncfs(2)); say whether that is so."""
+        return hasattr(self._c, "syncfs") and self._c.syncfs(descriptor) == 0
+
     def scratch(self, folder):
         """Put folders below `folder` in the place of those in which programs leave files; say whether that is so."""
         uid, gid = os.getuid(), os.getgid()

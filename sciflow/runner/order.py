@@ -10,13 +10,12 @@ from bisect import bisect_left, insort
 
 from . import names, records
 from .front import DONE, ELSEWHERE, HERE, LOST, RESOURCES, WAITING, Front, Lost, fits
+from .standing import ENDED, GIVEN_UP, SKIPPED
 
 MOVED = 1.25  # an estimate that is off by less changes no ranks
-OPEN, ENDED, GIVEN_UP, SKIPPED = range(4)  # what `codes` of a standing says of a step
-WANTED = bytes([WAITING, DONE, LOST, WAITING]) + bytes(
-    252
-)  # what each of these makes of a step that is to be run here,
-UNWANTED = bytes([ELSEWHERE, DONE, LOST, LOST]) + bytes(252)  # and of another
+# What each code of a standing (PENDING, ENDED, GIVEN_UP, SKIPPED) makes of a step that is to be run here; of another.
+WANTED = bytes([WAITING, DONE, LOST, WAITING]) + bytes(252)
+UNWANTED = bytes([ELSEWHERE, DONE, LOST, LOST]) + bytes(252)
 
 
 def rank(tasks, learned=None):

@@ -13,9 +13,9 @@ DONE, SUPERSEDED = records.STATES.index(names.DONE), records.STATES.index(names.
 FAILURES = tuple(records.STATES.index(state) for state in records.FINAL[1:])
 SAMPLE = 64  # of how many successes of a task the time is looked at
 OPEN = 16  # segments kept open
-GIVEN_UP = 2
-CODES = bytearray(256)  # what `codes` makes of each state
-for state, code in ((names.DONE, 1), (names.SKIPPED, 3), *((failed, GIVEN_UP) for failed in records.FINAL[1:])):
+PENDING, ENDED, GIVEN_UP, SKIPPED = range(4)  # what `codes` says of a step
+CODES = bytearray(256)  # and what it makes of each state
+for state, code in ((names.DONE, ENDED), (names.SKIPPED, SKIPPED), *((one, GIVEN_UP) for one in records.FINAL[1:])):
     CODES[records.STATES.index(state)] = code
 
 
@@ -178,12 +178,12 @@ class Standing(object):
         )
 
     def codes(self, task):
-        """Return a byte a step: 0 open, 1 ended well, 2 given up, 3 skipped; as `order.codes` wants it."""
+        """Return a byte a step: PENDING, ENDED, GIVEN_UP or SKIPPED."""
         number = self._number[task]
         found = bytearray(self._states[number].translate(CODES))
         for of, step in self._tried:
             if of == number and found[step] == GIVEN_UP and self.again(task, step):
-                found[step] = 0
+                found[step] = PENDING
         return bytes(found)
 
     def forget_failures(self):

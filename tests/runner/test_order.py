@@ -5,6 +5,7 @@ import tracemalloc
 import pytest
 
 from sciflow.runner import order, points
+from sciflow.runner.standing import ENDED, PENDING, SKIPPED
 from tests.runner.conftest import task
 
 FREE = {"cpus": 2, "memory_mib": 100, "gpus": 0}
@@ -246,7 +247,7 @@ def test_a_failure_elsewhere_that_may_be_tried_again_is_waited_for():
 def test_a_standing_may_tell_all_of_a_task_at_once():
     class Told(Standing):
         def codes(self, name):
-            return [order.ENDED, order.OPEN, order.SKIPPED] if name == "a" else [order.OPEN] * (3 if name == "b" else 1)
+            return [ENDED, PENDING, SKIPPED] if name == "a" else [PENDING] * (3 if name == "b" else 1)
 
     plan = {"tasks": CHAIN, "axes": [{"columns": ["x"], "turns": 3}]}
     found = order.Order(plan, points.Steps(plan, [ROWS]), Told({}, set()))
