@@ -7,8 +7,9 @@ environment:
 demo: environment
 	@sh tools/demo.sh
 
+# Two processes: many tests wait, for Slurm's or cron's clock. What shares a part of the test bed stays in one of them.
 test: environment lint
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n 2
 
 lint: environment
 	.venv/bin/ruff check .
@@ -17,6 +18,8 @@ lint: environment
 
 # Every line and branch of the rooms that make points out of what a file says.
 LANGUAGE = arithmetic axes block combine crossing draw exact expression grid operands points sequences space sweep tabular tokens
+# And of the rooms that take down what happened, and where.
+RECORDS = facts records
 EMPTY :=
 SPACE := $(EMPTY) $(EMPTY)
 coverage: environment
@@ -24,3 +27,6 @@ coverage: environment
 		--cov=sciflow.workflow --cov-branch --cov-report=
 	.venv/bin/coverage report --show-missing --fail-under=100 \
 		--include=$(subst $(SPACE),$(EMPTY),$(LANGUAGE:%=sciflow/workflow/%.py,))
+	.venv/bin/python -m pytest -q $(RECORDS:%=tests/runner/test_%.py) --cov=sciflow.runner --cov-branch --cov-report=
+	.venv/bin/coverage report --show-missing --fail-under=100 \
+		--include=$(subst $(SPACE),$(EMPTY),$(RECORDS:%=sciflow/runner/%.py,))

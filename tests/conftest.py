@@ -9,6 +9,8 @@ import subprocess
 
 import pytest
 
+from tests import spread
+
 PLAIN_USER = "sci"  # made by tests/testbed/install.sh
 
 
@@ -45,7 +47,7 @@ def _answers(*words):
 
 
 @functools.cache
-def missing(part):  # noqa: PLR0911  an answer a part
+def missing(part):  # noqa: PLR0911, PLR0912  an answer a part
     """Return what a part of the test bed lacks, or nothing."""
     if part == "apptainer":
         return "" if _answers("apptainer", "--version") else "apptainer is not installed"
@@ -63,6 +65,9 @@ def missing(part):  # noqa: PLR0911  an answer a part
         return ""
     if part == "slurm":
         return "" if _answers("scontrol", "ping") and shutil.which("sbatch") else "no Slurm answers"
+    if part == "slurmdbd":
+        there = shutil.which("slurmdbd") and shutil.which("mariadbd")
+        return "" if there else "slurmdbd or mariadb-server is not installed"
     if part == "mmdebstrap":
         return (
             ""
@@ -73,11 +78,18 @@ def missing(part):  # noqa: PLR0911  an answer a part
         return "" if shutil.which("crontab") else "cron is not installed"
     if part == "faketime":
         return "" if shutil.which("faketime") else "faketime is not installed"
+    if part == "cc":
+        return "" if shutil.which("cc") else "no C compiler is installed"
     if part == "strace":
         return "" if shutil.which("strace") else "strace is not installed"
     if part == "nix":
         return "" if shutil.which("nix") else "nix is not installed"
     return f"unknown part {part}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return spread.Spread(config, log)
 
 
 def pytest_runtest_setup(item):

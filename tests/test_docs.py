@@ -30,3 +30,11 @@ def test_the_program_of_the_python_page_prints_what_the_page_says(tmp_path):
     )
     assert found.returncode == 0, found.stderr
     assert found.stdout == printed
+
+
+def test_the_page_of_failures_is_what_the_tests_say_and_tells_of_every_row_of_the_runner():
+    words = [sys.executable, ROOT / "tools/failures.py", "--check"]
+    found = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    shown = re.findall(r"^## (F\d+): ", (ROOT / "docs/failures.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {*(f"F{row}" for row in (*range(1, 8), 12, *range(15, 18), *range(22, 26), *range(27, 30)))} <= {*shown}

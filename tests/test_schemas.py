@@ -81,10 +81,12 @@ max_failures = 100
 y = {{ goal = "maximize", unit = "1", require = "> 0.5", tolerance = 1e-9 }}
 
 [schedule]
-hours = "22:00-08:00"
+hours = ["22:00-08:00", "12:00-13:00"]
 timezone = "Europe/Zurich"
 weekends = true
+holidays = ["2026-12-25"]
 max_wait = "2h"
+when_idle = true
 
 [slurm]
 partition = "main"
@@ -302,6 +304,10 @@ def test_a_plain_path_in_a_manifest_is_accepted(ran, path):
         (("tasks", 0, "blas"), "Haswell"),
         (("run", "max_failures"), -1),
         (("schedule", "opens"), 1440),
+        (("schedule", "also"), []),
+        (("schedule", "also"), [[0, 1440]]),
+        (("schedule", "holidays"), ["25 December"]),
+        (("schedule", "when_idle"), False),
         (("boxes", 0, "isolation"), "some"),
         (("boxes", 0, "enter"), None),
         (("image",), "python:3.12"),

@@ -7,23 +7,31 @@ Every deliberate failure is an error of `sciflow.errors`.
 from sciflow.api.caching import UNUSED_DAYS, cache_gc, cache_ls
 from sciflow.api.cancelling import Cancelled, cancel
 from sciflow.api.carrying import Carried, Say, carry, fetch, silent, wrap
+from sciflow.api.cron import EVERY_MIN, Line, cron_install, cron_remove
 from sciflow.api.explaining import why
 from sciflow.api.following import at_work, follow, has_record, logs, printed, so_far, status
 from sciflow.api.judging import Replayed, collect, replay, report, sample, verify
 from sciflow.api.locking import Locked, lock, lock_check
 from sciflow.api.making import Compiled, compile, compile_all, init, schema  # noqa: A004  the verb's name
 from sciflow.api.measuring import Checked, Listing, check, check_all, points, save_points
-from sciflow.api.running import run, submit
+from sciflow.api.rendering import ARRAY_LIMIT, Rendered, render
+from sciflow.api.running import run
+from sciflow.api.submitting import Foreseen, foresee, submit
 from sciflow.api.surroundings import doctor
 
 __all__ = [
+    "ARRAY_LIMIT",
+    "EVERY_MIN",
     "UNUSED_DAYS",
     "Cancelled",
     "Carried",
     "Checked",
     "Compiled",
+    "Foreseen",
+    "Line",
     "Listing",
     "Locked",
+    "Rendered",
     "Replayed",
     "Say",
     "at_work",
@@ -36,9 +44,12 @@ __all__ = [
     "collect",
     "compile",
     "compile_all",
+    "cron_install",
+    "cron_remove",
     "doctor",
     "fetch",
     "follow",
+    "foresee",
     "has_record",
     "init",
     "lock",
@@ -46,6 +57,7 @@ __all__ = [
     "logs",
     "points",
     "printed",
+    "render",
     "replay",
     "report",
     "run",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sciflow.api.carrying import Say, silent
 from sciflow.api.whole import replace
-from sciflow.runner import facts, names, rounds
+from sciflow.runner import facts, journal, names, slurm
 
 if TYPE_CHECKING:
     from sciflow.bundle.workers import Worker
@@ -108,24 +108,24 @@ class _Jobs:
 
     def coming(self) -> bool:
         """Say whether a round is just submitting: its jobs are written down one after the other."""
-        past = rounds.rounds(self._run)
+        past = journal.rounds(self._run)
         return bool(past) and not past[-1][1]["ready"] and time.time() - past[-1][1]["time"] < LAUNCH_S
 
     def end(self, say: Say) -> None:
         """End what Slurm has of them; one that a round submits meanwhile is found the next time."""
-        written = rounds.recorded(self._run)
+        written = journal.recorded(self._run)
         if not written:
             return
         if not shutil.which("squeue") or not shutil.which("scancel"):
             self.unknown = "Slurm's commands are not on this machine's PATH: say it again where they are"
             return
         try:
-            standing: list[dict[str, Any]] = rounds.standing(written)
+            standing: list[dict[str, Any]] = journal.standing(written)
             new = [int(job["id"]) for job in standing if int(job["id"]) not in self.asked]
             if new:
                 say(f"ending Slurm's jobs {', '.join(str(job) for job in new)}")
-                rounds.ask(["scancel", *(str(job) for job in new)], tries=rounds.SBATCH_TRIES)
-        except rounds.SlurmError as error:
+                slurm.ask(["scancel", *(str(job) for job in new)], tries=slurm.TRIES)
+        except slurm.SlurmError as error:
             self.unknown = str(error)
             return
         self.asked |= set(new)

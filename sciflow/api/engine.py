@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sciflow.api import carrying, found, plain, running
+from sciflow.api import carrying, found, plain, running, submitting
 from sciflow.api.clock import Clock, SystemClock, wait
 from sciflow.errors import IncompleteError, SurroundingsError, UsageError
-from sciflow.runner import facts, hours, names, rounds
+from sciflow.runner import facts, hours, names, slurm
 from sciflow.workflow.faults import likely
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ UNMET = ("degrade", "strict")
 RUN_NOW = "SCIFLOW_RUN_NOW"
 POLL_S = 15.0
 TOLD_FAILURES = 3
-HOUR_S, MINUTE_S, DAY_MINUTES = 3600, 60, 1440
+HOUR_S = 3600
 
 
 class Compilable(Protocol):
@@ -114,7 +114,8 @@ class Engine:
             bundle.path,
             engine=engine,
             jobs=self.workers,
-            now=True,  # the hours have been waited for, by this engine's clock
+            # The hours have been waited for, by this engine's clock. By the system's, hard ones end it at closing, too.
+            now=started != "in hours" or not isinstance(self.clock, SystemClock),
             degrade=self.on_unmet == "degrade",
             programs=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
             say=self.say,
@@ -158,10 +159,9 @@ class Engine:
 
     def _overrun(self, plan: Mapping[str, Any]) -> None:
         """Warn of tasks that may go on when the hours are over: the hours say when work starts, not when it ends."""
-        schedule = plan["schedule"]
-        if schedule["opens"] == schedule["closes"]:
+        length_s = hours.longest({**plan["schedule"], "weekends": False})
+        if not length_s:
             return
-        length_s = (schedule["closes"] - schedule["opens"]) % DAY_MINUTES * MINUTE_S
         long = [task for task in plan["tasks"] if task["resources"]["time_s"] > length_s]
         if long:
             tasks = ", ".join(f"`{task['name']}` ({_spoken(task['resources']['time_s'])})" for task in long)
@@ -169,17 +169,17 @@ class Engine:
 
     def _on_slurm(self, bundle: plain.Bundle) -> None:
         """Submit the bundle, and look every few seconds until Slurm has nothing of it any more."""
-        job = running.submit(bundle.path, say=self.say)
+        job = submitting.submit(bundle.path, say=self.say)
         self.say(f"submitted as job {job}")
         while True:
             counts = bundle.status()
             if all(task["steps"] <= task.get(names.DONE, 0) for task in counts["tasks"].values()):
                 return
             try:
-                waiting = rounds.live([job, *counts["jobs"]])
-            except rounds.SlurmError as error:
+                there = {one for told in slurm.queue().values() for one, _, _ in told}
+            except slurm.SlurmError as error:
                 raise SurroundingsError(str(error)) from error
-            if not waiting:
+            if not there.intersection([job, *counts["jobs"]]):
                 return
             self.clock.sleep(POLL_S)
 

@@ -8,7 +8,7 @@ from pathlib import Path  # noqa: TC003  part of the signatures that programs lo
 from typing import TYPE_CHECKING, Any
 
 from sciflow.api.following import step_of
-from sciflow.runner import hours, names, points, progress, records
+from sciflow.runner import hours, launched, names, points, progress, records
 from sciflow.runner.standing import Standing
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def _start(bundle: Bundle, task: Mapping[str, Any], run_name: str, crew: Sequenc
     cancelled = cancel_time(bundle.run(run_name))
     if cancelled is not None:
         told.append(f"a fresh start: the run was cancelled{cancelled}")
-    start, _ = hours.window(bundle.plan["schedule"], int(now))
+    start, _ = hours.window(bundle.plan["schedule"], int(now), launched.first(str(bundle.run(run_name))))
     if start > now:
         shown = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(start))
         told.append(f"the hours: they open at {shown}; `sciflow run --now` starts at once")

@@ -8,7 +8,7 @@ from pathlib import Path  # noqa: TC003  part of the signatures that programs lo
 from typing import TYPE_CHECKING, Any
 
 from sciflow.errors import UsageError
-from sciflow.runner import names, progress, records, rounds, wanted
+from sciflow.runner import journal, names, progress, records, slurm, wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,8 +30,9 @@ def status(path: Path, run_name: str = names.DEFAULT_RUN) -> dict[str, Any]:
     "rate": steps a second or None, "left_s": seconds or None, "use": share of the cores or None, "cpus",
     "workers": […], "hosts": {host: {"workers", "running", "cpus"}}, "rounds", "jobs", "cancelled", "over"}.
 
-    `jobs` are those of the last round that Slurm still has. A worker that has said nothing for half a minute is
-    `silent`, and its steps are not counted as running. `over`: every step has its end, and nobody is at work.
+    `jobs` are those of the run that Slurm still has, and `queue` what each is at, and waits for. A worker that has
+    said nothing for half a minute is `silent`, and its steps are not counted as running. `over`: every step has its
+    end, and nobody is at work.
     """
     from sciflow.bundle import folder, workers
 
@@ -39,7 +40,7 @@ def status(path: Path, run_name: str = names.DEFAULT_RUN) -> dict[str, Any]:
     settled, _ = bundle.settled(run_name)
     now, crew = time.time(), workers.read(bundle.run(run_name))
     live = [worker for worker in crew if worker.state(now) == "at work"]
-    found: dict[str, Any] = {"run": run_name, **records.counts(bundle.plan, settled)}
+    found: dict[str, Any] = {"run": run_name, **_counted(bundle.plan, settled)}
     _count_running(found["tasks"], settled, live)
     found["states"] = _totals(found["tasks"])
     found |= _slurm(bundle.run(run_name))
@@ -50,6 +51,14 @@ def status(path: Path, run_name: str = names.DEFAULT_RUN) -> dict[str, Any]:
     ended = all(record["state"] in SETTLED for record in settled.values()) and len(settled) == found["steps"]
     found["over"] = ended and not live and not found["jobs"]
     return found
+
+
+def _counted(plan: Mapping[str, Any], settled: Settled) -> dict[str, Any]:
+    """Return {"steps": how many there are, "tasks": {task: {"steps": n, state: how many}}} as the records stand."""
+    tasks = {task["name"]: {"steps": task["steps"]} for task in plan["tasks"]}
+    for (name, _), record in settled.items():
+        tasks[name][record["state"]] = tasks[name].get(record["state"], 0) + 1
+    return {"steps": sum(task["steps"] for task in plan["tasks"]), "tasks": tasks}
 
 
 def _count_running(tasks: dict[str, dict[str, int]], settled: Settled, live: Sequence[Worker]) -> None:
@@ -81,14 +90,26 @@ def _totals(tasks: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
 
 
 def _slurm(run: Path) -> dict[str, Any]:
-    past = rounds.rounds(str(run))
-    found: dict[str, Any] = {"rounds": len(past), "jobs": []}
+    past = journal.rounds(str(run))
+    found: dict[str, Any] = {"rounds": len(past), "jobs": [], "queue": []}
     if past and shutil.which("squeue"):
         try:
-            found["jobs"] = rounds.live([job["id"] for job in past[-1][1]["jobs"] if job["id"]])
-        except rounds.SlurmError as error:
+            there = journal.standing(journal.recorded(str(run)))
+            found |= {"jobs": [job["id"] for job in there], "queue": [_queued(job) for job in there]}
+        except slurm.SlurmError as error:
             found["jobs_unknown"] = str(error)  # records are the truth; that the queue is out of reach is worth a word
     return found
+
+
+def _queued(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Say of a job what its elements are at, and why those that wait do."""
+    from sciflow.launchers.slurm import said
+
+    states: dict[str, int] = {}
+    for state, _ in job["elements"]:
+        states[state.lower()] = states.get(state.lower(), 0) + 1
+    reasons = sorted({said(reason) for state, reason in job["elements"] if state == "PENDING"})
+    return {"job": job["id"], "name": job["name"], "states": dict(sorted(states.items())), "waits_for": reasons}
 
 
 def _pace(found: Mapping[str, Any], settled: Settled, live: Sequence[Worker], now: float) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path  # noqa: TC003  part of the signatures that programs look at
 from typing import TYPE_CHECKING, Any
 
@@ -71,13 +72,13 @@ def check_all(file: Path, *, sweeps: Sequence[str] = (), alone: bool = False) ->
 
 def _measured(workflow: Workflow, sweep: Sweep, pinned: Lock, image_bytes: int | None) -> Checked:
     from sciflow.plan import graph
-    from sciflow.runner import order, rounds
+    from sciflow.runner import order, packing
 
     plan = graph.plan(workflow, sweep, pinned, [])
     tasks = plan["tasks"]
     hours = {
-        what: sum(task["steps"] * task["resources"][what] * task["resources"]["time_s"] for task in tasks) / 3600
-        for what in ("cpus", "gpus")
+        what: sum(task["steps"] * amount(task["resources"]) * task["resources"]["time_s"] for task in tasks) / 3600
+        for what, amount in (("cpus", packing.cores), ("gpus", itemgetter("gpus")))
     }
     files = sum(task["steps"] * len(task["outputs"]) for task in tasks)
     doubles = sweep.points.doubles if sweep.points else 0
@@ -91,8 +92,8 @@ def _measured(workflow: Workflow, sweep: Sweep, pinned: Lock, image_bytes: int |
         cpu_hours=hours["cpus"],
         gpu_hours=hours["gpus"],
         longest_path_s=max(order.rank(tasks).values()),
-        peak_memory_mib=max(task["resources"]["memory_mib"] for task in tasks),
-        jobs=sum(-(-task["steps"] // rounds.packed(task, {})) for task in tasks),
+        peak_memory_mib=max(packing.memory_mib(task["resources"]) for task in tasks),
+        jobs=sum(-(-task["steps"] // packing.packed(task)) for task in tasks),
         files=files,
         input_bytes=sum(found.size for entry in pinned.inputs for found in entry.files),
         image_bytes=image_bytes,

@@ -1,4 +1,4 @@
-"""Start a bundle, here or on Slurm."""
+"""Start a bundle here."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path  # noqa: TC003  part of the signatures that programs lo
 from typing import TYPE_CHECKING
 
 from sciflow.api.carrying import Say, choose, present, silent
-from sciflow.errors import BundleError, SurroundingsError, UsageError
-from sciflow.runner import names, rounds, wanted
+from sciflow.errors import BundleError, UsageError
+from sciflow.runner import names, wanted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def _refuse_changed(path: Path) -> None:
+def refuse_changed(path: Path) -> None:
     """Raise BundleError, naming what changed, unless a bundle is what was sealed. Who sealed it is not asked."""
     from sciflow.bundle import folder
     from sciflow.bundle import verify as verdicts
@@ -58,7 +58,7 @@ def run(
     """
     from sciflow.bundle import folder
 
-    _refuse_changed(path)
+    refuse_changed(path)
     bundle = folder.read(path)
     place = bundle.run(run_name)
     fault = wanted.refusal(bundle.plan, points, tasks, steps)
@@ -92,32 +92,3 @@ def run(
             return place, process.wait()
         except KeyboardInterrupt:
             continue  # the runner had the same signal, and ends its steps in order
-
-
-def submit(path: Path, *, say: Say = silent) -> int:
-    """Submit a bundle to Slurm, as `sbatch launch.sh` does; return the job's id."""
-    from sciflow.bundle import folder
-
-    _refuse_changed(path)
-    bundle = folder.read(path)
-    present(bundle, choose(bundle, None), say)
-    logs = bundle.run() / names.LOGS
-    logs.mkdir(parents=True, exist_ok=True)
-    (bundle.run() / names.CANCEL).unlink(missing_ok=True)  # that was for those at work then: this is a fresh start
-    mark = f"sciflow:{names.token()}"
-    try:
-        answer = rounds.ask(
-            [
-                "sbatch",
-                "--parsable",
-                f"--comment={mark}",
-                f"--output={str(logs).replace('%', '%%')}/launch-%j.log",
-                str(path.resolve() / names.LAUNCHER),
-            ],
-            tries=rounds.SBATCH_TRIES,
-        )
-    except rounds.SlurmError as error:
-        raise SurroundingsError(str(error)) from error
-    job = int(answer.strip().split(";")[0])
-    rounds.launched(str(bundle.run()), job, mark)
-    return job

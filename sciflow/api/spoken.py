@@ -25,7 +25,8 @@ WANTED = {
 
 RESOURCES = ("cpu_cores", "memory_gb", "gpu", "max_runtime_hours")
 POLICIES = {"immediate": "now", "off_peak": "off-peak"}
-SCHEDULE = ("preferred_hours", "weekend_preferred", "max_wait_hours", "timezone", "hard")
+PASSED = ("timezone", "hard", "holidays", "when_idle")  # named as in the file
+SCHEDULE = ("preferred_hours", "weekend_preferred", "max_wait_hours", *PASSED)
 CHART = {
     "type": "kind",
     "x_axis": "x",
@@ -145,7 +146,7 @@ def schedule(policy: str, words: object) -> dict[str, Any]:
         if isinstance(hours, bool) or not isinstance(hours, (int, float)) or hours < 0:
             raise UsageError(f"`max_wait_hours` is `{hours}`", hint="wanted: a number of hours")
         made["max_wait"] = _time(hours)
-    made.update({key: plain(found[key], f"`{key}`") for key in ("timezone", "hard") if key in found})
+    made.update({key: plain(found[key], f"`{key}`") for key in PASSED if key in found})
     return made
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import json
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ import sciflow.runner
 from sciflow.bundle.seal import Key, seal
 from sciflow.containers import cache
 from sciflow.errors import SurroundingsError
-from sciflow.runner import facts, names, points
+from sciflow.runner import names, owner, points
 from sciflow.workflow.code import COMPILING
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 FILE_MODE, PROGRAM_MODE, FOLDER_MODE = 0o644, 0o755, 0o755
 PROGRAMS = (names.LAUNCHER, names.VERIFIER)
 VERIFIER_ROOMS = ("ed25519", "tree", "verdict")
-OWNER = "owner.json"
 RUNNER = Path(sciflow.runner.__file__).parent
 
 
@@ -121,17 +119,6 @@ def _place(part: Path, target: Path, sealed: str) -> None:
     (part / sealed).replace(target / sealed)
 
 
-def _clear_left(into: Path) -> None:
-    """Remove what compilers of this machine that were killed have left in a folder."""
-    for aside in into.glob(COMPILING + "*"):
-        try:
-            owner = json.loads((aside / OWNER).read_text(encoding="utf-8"))
-            if facts.gone(owner):
-                shutil.rmtree(aside, ignore_errors=True)
-        except (OSError, ValueError, TypeError):
-            continue  # just being made, or being removed
-
-
 def write(content: Content, into: Path, key: Key) -> Path:
     """Write the bundle `<name>-<id12>` into a folder and return its path.
 
@@ -141,13 +128,13 @@ def write(content: Content, into: Path, key: Key) -> Path:
     name = content.plan["name"]
     try:
         into.mkdir(parents=True, exist_ok=True)
-        _clear_left(into)
-        aside = Path(tempfile.mkdtemp(prefix=COMPILING, dir=into))
+        owner.clear_below(into, COMPILING)  # what compilers of this machine that were killed have left
+        aside = into / f"{COMPILING}{names.token()}"
+        owner.claim(aside)
     except OSError as error:
         raise SurroundingsError(f"`{into}` cannot be written: {error.strerror}") from error
     part = aside / "bundle"
     try:
-        (aside / OWNER).write_text(json.dumps(facts.owner()), encoding="utf-8")
         part.mkdir()
         _fill(content, part)
         listed = manifest(part, name)
@@ -163,5 +150,6 @@ def write(content: Content, into: Path, key: Key) -> Path:
     except OSError as error:
         raise SurroundingsError(f"`{error.filename or into}`: {error.strerror}") from error
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        with contextlib.suppress(OSError):  # the next compile tries again
+            owner.remove(aside)
     return target

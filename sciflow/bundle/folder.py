@@ -37,8 +37,9 @@ class Bundle:
 
     def run(self, name: str = names.DEFAULT_RUN) -> Path:
         """Return the folder of a run, which may not exist yet."""
-        if not name or "/" in name or name in (".", ".."):
-            raise UsageError(f"a run's name is one plain word, not `{name}`")
+        fault = names.run_refusal(name)
+        if fault:
+            raise UsageError(fault)
         return self.path / names.RUNS / name
 
     def settled(self, name: str = names.DEFAULT_RUN) -> tuple[Settled, Mapping[str, Any]]:

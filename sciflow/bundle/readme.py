@@ -50,6 +50,8 @@ def _tasks(plan: Mapping[str, Any]) -> str:
             f"all of `{task['gather']}`" if task["gather"] else "nothing: it runs once"
         )
         each = f"{wants['cpus']} cpu, {wants['memory_mib']} MiB{gpus}, {wants['time_s']} s{_again(task)}"
+        if "ranks" in wants:
+            each = f"{wants['ranks']} ranks on {wants['nodes']} nodes, on Slurm only, each: {each}"
         rows.append(f"| `{task['name']}` | {task['steps']} | {depends} | {each} |")
     return "\n".join(rows)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import os
 import re
 import tempfile
@@ -72,20 +73,33 @@ def new(name: str = DEFAULT) -> Key:
     pem = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+    key = Key(private=private, file=file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not file.exists():
+            trust(key.line, name)  # first: of a key that stands it is taken for granted
         # Made with mode 0600, not given it afterwards: nobody can read it in between.
         with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".") as stream:
             stream.write(pem)
             stream.flush()
-            os.link(stream.name, file)  # whole, and only if no other process was first
+            _first(stream.name, file, pem)
     except FileExistsError as error:
         raise UsageError(f"a key named `{name}` stands already, in `{file}`", hint="choose another name") from error
     except OSError as error:
         raise SurroundingsError(f"`{file}`: {error.strerror}") from error
-    key = Key(private=private, file=file)
-    trust(key.line, name)
     return key
+
+
+def _first(part: str, file: Path, pem: bytes) -> None:
+    """Give a key its name, whole, and only if no other process was first. Raises FileExistsError, OSError."""
+    try:
+        os.link(part, file)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK):
+            raise
+        # There are no hard links here.
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+            stream.write(pem)
 
 
 def load(chosen: str | None = None) -> Key:
@@ -190,7 +204,7 @@ def seal(manifest: bytes, name: str, key: Key, commit: Commit | None = None) -> 
 
     Ed25519 is deterministic (RFC 8032) and no time is said: the same key seals the same manifest with the same bytes.
     """
-    more = {"code": {"commit": commit.id, "clean": commit.clean}} if commit else {}
+    more = {"code": commit.told} if commit else {}
     statement = names.canonical(
         {
             "_type": verdict.STATEMENT,

@@ -8,7 +8,16 @@ import traceback
 
 import click
 
-from sciflow.cli import commands, following, images, keys, steps, stock  # noqa: F401  they register themselves
+from sciflow.cli import (  # noqa: F401  they register themselves
+    commands,
+    cron,
+    following,
+    images,
+    keys,
+    steps,
+    stock,
+    submitting,
+)
 from sciflow.cli.group import sciflow
 from sciflow.cli.show import refused
 from sciflow.errors import SciflowError, SurroundingsError

@@ -186,17 +186,6 @@ def run(
 
 @command()
 @click.argument("bundle", type=FOLDER)
-def submit(bundle: Path, *, as_json: bool, quiet: bool) -> None:
-    """Submit a bundle to Slurm, as `sbatch launch.sh` does; the job's id is the last line.
-
-    Example: sciflow submit bundles/digits-0123456789ab
-    """
-    job = api.submit(bundle, say=talk(quiet=quiet))
-    answer({"job": job}, str(job), as_json=as_json)
-
-
-@command()
-@click.argument("bundle", type=FOLDER)
 @run_option
 def collect(bundle: Path, run_name: str, *, as_json: bool, quiet: bool) -> None:  # noqa: ARG001
     """Write a run's table (results.parquet, results.csv, steps.parquet); the first one's path is the last line.

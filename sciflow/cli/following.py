@@ -124,10 +124,10 @@ def _about(found: Mapping[str, Any]) -> list[str]:
             lines.append(f"{worker['host']}: no word {since} of worker {worker['worker']}, process {worker['pid']}")
         elif worker["state"] == "gone":
             lines.append(f"{worker['host']}: worker {worker['worker']} was killed; the next start clears up after it")
-    if found["jobs"]:
-        lines.append(
-            f"round {found['rounds']}: Slurm still has the jobs {', '.join(str(job) for job in found['jobs'])}"
-        )
+    for job in found["queue"]:
+        states = ", ".join(f"{count} {state}" for state, count in job["states"].items())
+        waits = f"; waits for {'; '.join(job['waits_for'])}" if job["waits_for"] else ""
+        lines.append(f"job {job['job']} {job['name']}: {states}{waits}")
     if found.get("jobs_unknown"):
         lines.append(f"Slurm does not say what it still has: {found['jobs_unknown']}")
     if found["cancelled"] and _done(found) < found["steps"]:

@@ -20,6 +20,8 @@ LIFE = (
     "compile",
     "run",
     "submit",
+    "cron",
+    "render",
     "status",
     "logs",
     "why",

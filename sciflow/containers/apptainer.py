@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sciflow.containers import trial
-from sciflow.containers.box import PATHS, Box, Probe, Words, answer, mounts
+from sciflow.containers.box import HOSTNAME, PATHS, Box, Probe, Words, answer, mounts
 from sciflow.runner import box as box_
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def written(program: str, image: PinnedImage | None) -> Box | None:
         "load": None,
         "enter": _enter(program, ISOLATED),
         "enter_shared_network": _enter(program, []),
+        "enter_rank": _enter_rank(program),
         "stop": None,
         "gpus": GPUS,
         "paths": dict(PATHS),
@@ -61,10 +62,27 @@ def _enter(program: str, network: list[str]) -> Words:
         *[program, "--quiet", "exec", "--containall", "--cleanenv", "--no-home", "--no-mount", "bind-paths"],
         # Root's capabilities are no help inside, and asking for all of them fails where the machine holds some back.
         "--no-privs",
+        *["--hostname", HOSTNAME],
         "{gpus}",
         *network,
         # Without it /tmp is 64 MB of memory; so it is `tmp` in the work folder.
         *["--workdir", "{work}"],
+        *mounts("ro"),
+        *["--pwd", PATHS["work"]],
+        "{image}",
+    ]
+
+
+def _enter_rank(program: str) -> Words:
+    """Write the words for one of several ranks of a step, which speak to each other over network and shared memory.
+
+    They keep the host's network, process numbers and name: by these an MPI library finds who runs where. /dev and /tmp
+    are their node's: in /dev stand fast networks, in /dev/shm what the ranks of a node share (so no --contain).
+    """
+    return [
+        *["env", "-i", "PATH={path}", "HOME=/nonexistent"],
+        *[program, "--quiet", "exec", "--cleanenv", "--no-home", "--no-mount", "bind-paths,cwd,hostfs", "--no-privs"],
+        "{gpus}",
         *mounts("ro"),
         *["--pwd", PATHS["work"]],
         "{image}",

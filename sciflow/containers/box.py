@@ -9,6 +9,8 @@ The runner knows no engine by name. All it gets is the box that `box()` writes: 
 - `present`, `load`: words that ask whether the engine holds the image, and that load the archive; or null.
 - `enter`: words that enter the image; the program to run inside follows. `enter_shared_network`: the same where
   network namespaces are refused, or null. `stop`: words that end a box that outlived its client, or null.
+- `enter_rank`: words that enter the image for one of several ranks, on its node; left out where the engine cannot. A
+  plan has them only if it has such tasks.
 - `gpus`: words that let the host's GPUs in, in the place of the word `{gpus}` of `enter`; none where none are wanted.
 - `paths`: where code, inputs, work, outputs, checkpoints and runner are seen inside, or null: where they are on the
   host.
@@ -37,6 +39,8 @@ PATHS: Mapping[str, str] = {
     name: f"/sciflow/{name}" for name in ("code", "inputs", "work", "outputs", "checkpoints", "runner")
 }
 WRITABLE = ("work", "checkpoints")
+# The same name on every machine; and this one, other than an invented one, is found by programs that look their own up.
+HOSTNAME = "localhost"
 
 PROBE_TIMEOUT_S = 30
 

@@ -6,7 +6,7 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from sciflow.containers.box import PATHS, Box, Probe, Words, mounts
+from sciflow.containers.box import HOSTNAME, PATHS, Box, Probe, Words, mounts
 from sciflow.errors import SurroundingsError
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def _enter(platform: str) -> Words:
             "{name}",
         ],
         "{gpus}",
+        *["--hostname", HOSTNAME],
         *["--network", "none", "--read-only", "--tmpfs", "/tmp:rw,exec,nosuid,nodev,mode=1777"],  # noqa: S108 - the box's own
         *["--user", "{uid}:{gid}", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"],
         *mounts("readonly"),

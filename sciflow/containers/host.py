@@ -26,6 +26,7 @@ def box(_image: PinnedImage | None) -> Box:
         "load": None,
         "enter": ["env", "-i", "PATH={path}"],
         "enter_shared_network": None,
+        "enter_rank": [],
         "stop": None,
         "gpus": None,
         "paths": None,

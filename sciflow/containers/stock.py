@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 CONTENT = re.compile(r"[0-9a-f]{64}")
 UNFINISHED = "unfinished"
+PYTHON = "python"  # an image's, lent to a host that has none; and where launch.sh puts it, under its image's digest
+LENT = "image"  # the file in it that says so; its time stamp is the folder's last use
+BEING_LENT = ".making-"
 # Of a maker on another machine, or one whose name is not written yet, nothing is known: silence decides.
 SILENT_S = 24 * 3600.0
 # Who was killed before he wrote his name had not begun to work.
@@ -45,8 +48,8 @@ MAGIC = (
 class Item:
     """One thing in the cache.
 
-    `digest` is `sha256:<hex>`, of its bytes; nothing for what is not finished. `kind` is what its first bytes tell, or
-    nothing. `size` is in bytes, `used` in seconds since 1970.
+    `digest` is `sha256:<hex>`, of its bytes, or of the image that a Python was taken from; nothing for what is not
+    finished. `kind` is what its first bytes tell, or nothing. `size` is in bytes, `used` in seconds since 1970.
     `bundles` are the names under which the caller knows it.
     """
 
@@ -80,7 +83,7 @@ def items(naming: Mapping[str, tuple[str, ...]] | None = None) -> list[Item]:
     """
     known = naming or {}
     try:
-        found = [*_contents(known), *_unfinished()]
+        found = [*_contents(known), *_lent(known), *_unfinished()]
     except OSError as error:
         raise cache.refused(error) from error
     return sorted(found, key=lambda item: (-item.used, item.digest, item.path))
@@ -122,10 +125,10 @@ def _taken(item: Item, away: Path, older_s: float) -> bool:
     if item.kind == UNFINISHED:
         step.clear(str(away))
         return True
-    if _used(away.lstat()) > time.time() - older_s:
+    if _used((away / LENT if item.kind == PYTHON else away).lstat()) > time.time() - older_s:
         away.replace(item.path)
         return False
-    away.unlink()
+    step.clear(str(away))
     return True
 
 
@@ -165,14 +168,24 @@ def _contents(known: Mapping[str, tuple[str, ...]]) -> Iterator[Item]:
         except FileNotFoundError:
             continue  # it was cleared away this very moment
         if CONTENT.fullmatch(path.name) and stat.S_ISREG(about.st_mode):
-            yield Item(
-                digest=f"sha256:{path.name}",
-                kind=_kind(path),
-                size=about.st_size,
-                used=_used(about),
-                path=path,
-                bundles=known.get(path.name, ()),
-            )
+            yield _named(path, known, kind=_kind(path), size=about.st_size, used=_used(about))
+
+
+def _lent(known: Mapping[str, tuple[str, ...]]) -> Iterator[Item]:
+    """List the Pythons that images have lent; a folder that does not say so is none."""
+    for folder in _listed(cache.root() / PYTHON):
+        try:
+            used = _used((folder / LENT).lstat())
+        except OSError:
+            continue
+        if CONTENT.fullmatch(folder.name) and not folder.is_symlink():
+            yield _named(folder, known, kind=PYTHON, size=_weight(folder)[0], used=used)
+
+
+def _named(path: Path, known: Mapping[str, tuple[str, ...]], *, kind: str, size: int, used: float) -> Item:
+    """Return the item that stands under a digest."""
+    bundles = known.get(path.name, ())
+    return Item(digest=f"sha256:{path.name}", kind=kind, size=size, used=used, path=path, bundles=bundles)
 
 
 def _kind(path: Path) -> str:
@@ -187,9 +200,10 @@ def _kind(path: Path) -> str:
 
 
 def _unfinished() -> Iterator[Item]:
-    """List workshops."""
+    """List workshops, and where a Python is being copied out of an image."""
     makings = [path for path in _listed(cache.root() / cache.MAKING) if path.name.startswith(cache.PREFIX)]
-    for folder in makings:
+    lending = [path for path in _listed(cache.root() / PYTHON) if path.name.startswith(BEING_LENT)]
+    for folder in [*makings, *lending]:
         if folder.is_dir() and not folder.is_symlink():
             size, newest = _weight(folder)
             yield Item(digest="", kind=UNFINISHED, size=size, used=newest, path=folder)

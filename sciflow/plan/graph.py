@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sciflow.runner import names
 from sciflow.workflow import dependence, sweep
 from sciflow.workflow.order import order
+from sciflow.workflow.schedule import windows
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -49,6 +50,7 @@ def ordered(workflow: Workflow) -> list[Task]:
     return [by_name[name] for name in order({task.name: task.needs for task in workflow.tasks})[0]]
 
 
+DECIDING = ("cpus", "gpus", "nodes", "ranks", "mpi")  # the resources that decide a step's results
 SIGNALS = {"HUP": 1, "INT": 2, "USR1": 10, "USR2": 12, "TERM": 15}
 """Linux, signal(7): where a plan is made, they may have other numbers than where it runs."""
 
@@ -71,6 +73,18 @@ def _attempts(task: Task) -> dict[str, Any]:
     }
 
 
+def _resources(task: Task) -> dict[str, Any]:
+    found = task.resources
+    made: dict[str, Any] = {
+        "cpus": found.cpus,
+        "memory_mib": found.memory_mib,
+        "gpus": found.gpus,
+        "time_s": found.time_s,
+    }
+    # Of a step that is one process a plan says what it said before there were ranks.
+    return made | ({"nodes": found.nodes, "ranks": found.ranks, "mpi": found.mpi} if found.ranks else {})
+
+
 def _digest(entry: Mapping[str, Any]) -> str:
     """Digest what of a task decides its results: how long or how much memory it may take does not."""
     deciding = {key: entry[key] for key in ("shell", "words", "gather", "needs", "outputs", "metrics", "environment")}
@@ -80,23 +94,28 @@ def _digest(entry: Mapping[str, Any]) -> str:
         deciding["envelope"] = False
     if entry["blas"]:
         deciding["blas"] = entry["blas"]
-    return str(names.digest({**deciding, "cpus": entry["resources"]["cpus"], "gpus": entry["resources"]["gpus"]}))
+    deciding |= {what: amount for what, amount in entry["resources"].items() if what in DECIDING}
+    return str(names.digest(deciding))
+
+
+def _boxes(boxes: Iterable[Mapping[str, Any]], tasks: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the words of boxes as far as a plan of these tasks has a use for them."""
+    ranks = any("ranks" in task["resources"] for task in tasks)
+    return [{key: words for key, words in box.items() if ranks or key != "enter_rank"} for box in boxes]
 
 
 def _schedule(schedule: Schedule, lock: Lock) -> dict[str, Any]:
-    opens, closes = 0, 0
-    if schedule.hours:
-        opens, closes = ((int(clock[:2]) * 60 + int(clock[3:])) for clock in schedule.hours.split("-"))
-    return {
+    made = {
+        **windows(schedule),
         "policy": schedule.policy,
-        "opens": opens,
-        "closes": closes,
-        "weekends": schedule.weekends,
         "max_wait_s": schedule.max_wait_s,
         "hard": schedule.hard,
         "timezone": lock.timezone,
         "transitions": [list(pair) for pair in lock.transitions],
     }
+    if schedule.when_idle:  # a plan that does not say it is what it was before there was such a key
+        made["when_idle"] = True
+    return made
 
 
 def named(workflow: Workflow, chosen: Sweep) -> str:
@@ -121,12 +140,7 @@ def plan(workflow: Workflow, chosen: Sweep, lock: Lock, boxes: Iterable[Mapping[
             "outputs": dict(task.outputs),
             "metrics": task.metrics,
             "environment": dict(task.environment),
-            "resources": {
-                "cpus": task.resources.cpus,
-                "memory_mib": task.resources.memory_mib,
-                "gpus": task.resources.gpus,
-                "time_s": task.resources.time_s,
-            },
+            "resources": _resources(task),
             **_attempts(task),
         }
         tasks.append({**entry, "digest": _digest(entry)})
@@ -155,7 +169,7 @@ def plan(workflow: Workflow, chosen: Sweep, lock: Lock, boxes: Iterable[Mapping[
             for entry in lock.inputs
         },
         "image": lock.image.identity if lock.image else None,
-        "boxes": list(boxes),
+        "boxes": _boxes(boxes, tasks),
         "metrics": [
             {
                 "name": metric.name,

@@ -15,7 +15,7 @@ from sciflow.containers.image import IMAGE, PYTHON
 from sciflow.containers.locked import LockedFile
 from sciflow.errors import Fault, SurroundingsError, WorkflowError
 from sciflow.plan import changes, commit
-from sciflow.runner import names
+from sciflow.runner import hours, names
 from sciflow.workflow import code
 from sciflow.workflow.spec import Input
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sciflow.plan.commit import Commit
     from sciflow.workflow.spec import Code, Schedule, Workflow
 
-FIRST_YEAR, LAST_YEAR = 2020, 2060
+FIRST_YEAR, LAST_YEAR = 2020, hours.LAST_YEAR
 """The zone's offsets are frozen over these years, the same whenever a workflow is locked."""
 HOUR_S = 3600
 NOTHING: frozenset[str] = frozenset()

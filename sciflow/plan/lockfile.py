@@ -27,7 +27,7 @@ def text(lock: Lock) -> str:
         document["image"] = _image(lock.image)
     document["code"] = [_line(file) for file in lock.code]
     if lock.commit:
-        document["git"] = {"commit": lock.commit.id, "clean": lock.commit.clean}
+        document["git"] = lock.commit.told
     document["inputs"] = {
         entry.name: {
             "path": entry.path,
@@ -153,7 +153,7 @@ def read(file: Path) -> Lock | None:
         return Lock(
             image=_pinned(document["image"]) if "image" in document else None,
             code=_files(document["code"]),
-            commit=Commit(id=git["commit"], clean=git["clean"]) if git else None,
+            commit=Commit(id=git["commit"], clean=git["clean"], remote=git.get("remote", "")) if git else None,
             inputs=tuple(
                 LockedInput(name=name, path=entry["path"], url=entry.get("url", ""), files=_files(entry["files"]))
                 for name, entry in document["inputs"].items()

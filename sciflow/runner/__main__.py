@@ -20,6 +20,8 @@ PACKAGE = "sciflow_runner"
 UTF8 = "C.UTF-8"
 # As in `names`, said here because that may itself be what has changed.
 SURROUNDINGS, CHANGED, LATER, INTERRUPTED = 3, 4, 75, 130
+ALTERED = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EACCES)  # taken away, or put in its place
+CLOCKS_S = 60  # a job that Slurm has begun at the opening may be on a node whose clock is behind
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 sys.dont_write_bytecode = True  # nothing may appear in a bundle beside runs/, however python3 was started
 
@@ -40,7 +42,7 @@ def altered(folder):
             with open(os.path.join(folder, name[len("runner/") :]), "rb") as stream:
                 same = hashlib.sha256(stream.read()).hexdigest() == files[name]
         except OSError as error:
-            if error.errno in (errno.EIO, errno.ESTALE):
+            if error.errno not in ALTERED:
                 raise  # of a file that cannot be read nobody knows whether it has changed
             same = False
         if not same:
@@ -81,8 +83,8 @@ def arguments(words):
         found.add_argument("--run", default="main", help="the run's name (default: main)")
         if verb in ("run", "element"):
             found.add_argument("--engine", help="the engine to use, instead of the first that works")
-        if verb == "run":
             found.add_argument("-j", "--jobs", type=int, help="cores to use (default: all there are)")
+        if verb == "run":
             found.add_argument("--now", action="store_true", help="start now, whatever the schedule says")
             found.add_argument("--failed", action="store_true", help="run again what has failed")
             found.add_argument(
@@ -95,6 +97,7 @@ def arguments(words):
             found.add_argument("--step", action="append", help="only this step, like `train/12`, and what it needs")
             found.add_argument("--max-failures", type=int, metavar="N", help="stop when N steps have failed (0: never)")
             found.add_argument("--quiet", action="store_true", help="say nothing of how far it is")
+            found.add_argument("--cron", metavar="TABLE", help="as a line of this table: `crontab`, `scrontab`")
         if verb == "compare":
             found.add_argument("--against", default="main", help="the earlier run's name (default: main)")
         if verb == "round":
@@ -102,27 +105,28 @@ def arguments(words):
         if verb == "element":
             found.add_argument("--round", type=int, required=True)
             found.add_argument("--array", type=int, required=True)
+            found.add_argument("--index", type=int, help="which element of the array (default: what Slurm says)")
     parser.set_defaults(verb="run", run="main", engine=None, jobs=None, now=False, failed=False)
-    parser.set_defaults(degrade=False, point=None, task=None, step=None, max_failures=None, quiet=False)
+    parser.set_defaults(degrade=False, point=None, task=None, step=None, max_failures=None, quiet=False, cron=None)
     return parser.parse_args(words)
 
 
 def verified(bundle, room):
-    """Verify the bundle before anything of it is used; return (plan, exit code)."""
+    """Verify the bundle before anything of it is used; return (plan, its seals, exit code)."""
     verdict, tree = room("verdict"), room("tree")
     trust = os.environ.get("SCIFLOW_TRUST")
     try:
         found = verdict.judge(bundle, trust)
     except tree.Refused as error:
         say("%s: %s" % (trust, error))
-        return None, verdict.UNREADABLE
+        return None, (), verdict.UNREADABLE
     # Without SCIFLOW_TRUST the runner asks that the bundle is whole, not who made it: `sciflow verify` does.
     if found.code == verdict.CHANGED or (trust and found.code):
         for text in found.lines():
             say(text)
-        return None, found.code
+        return None, (), found.code
     with open(os.path.join(bundle, "plan.json"), encoding="utf-8") as stream:
-        return json.load(stream), 0
+        return json.load(stream), found.seals, 0
 
 
 def each(short):
@@ -145,23 +149,53 @@ def uncancel(path):
         pass
 
 
-def work(bundle, plan, room, chosen):
+def stood(seals):
+    """Return what a seal says of where the code stood in git, that of somebody trusted before others'; nothing: {}."""
+    for seal in sorted(seals, key=lambda seal: not seal.principal):
+        if seal.code:
+            said = {key: seal.code[key] for key in ("commit", "clean", "remote") if key in seal.code}
+            return {"code": dict(said, seal=seal.path)}
+    return {}
+
+
+def closes(plan, run, room, chosen, noted):
+    """Return when the hours close, as a Closing; None where they are not open, and nothing is to be done."""
+    made, hours, schedule, now = room("closing").Closing, room("hours"), plan["schedule"], int(time.time())
+    if schedule["policy"] == "now":
+        return made()
+    since, slack = None, CLOCKS_S if chosen.verb == "element" else 0
+    if schedule["max_wait_s"]:
+        past = room("journal").rounds(run)[:1] if chosen.verb == "element" else []
+        since = room("launched").note(run, min([now] + [int(state["time"]) for _, state in past]))
+    start, close = hours.window(schedule, now, since)
+    if start <= now + slack:
+        return made(None if chosen.now else close, hard=schedule["hard"])
+    if chosen.verb == "run" and chosen.now:
+        noted["outside_hours"] = True
+        return made()
+    if chosen.verb == "element" and schedule.get("when_idle"):
+        return made()
+    when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(start))
+    say("outside hours, nothing done: it opens at %s; --now starts at once" % when)
+    return None
+
+
+def work(bundle, plan, room, chosen, seals):
     """Run what remains, or one array element of it, here; return the exit code."""
     names, points, box = room("names"), room("points"), room("box")
-    facts, hours = room("facts"), room("hours")
+    facts = room("facts")
     run = os.path.join(bundle, names.RUNS, chosen.run)
-    noted = {}
+    noted = stood(seals)
     if chosen.verb == "element" and os.path.exists(os.path.join(run, names.CANCEL)):
         say("the run was cancelled: nothing is started")
         return names.EXIT_LATER
+    closing = closes(plan, run, room, chosen, noted)
+    if closing is None:
+        return names.EXIT_LATER
+    if chosen.verb == "element":
+        lasts = room("packing").lasts(room("journal").needs(run, chosen.round, chosen.array))
+        closing = closing.within(time.time() + lasts) if lasts else closing
     if chosen.verb == "run":
-        start, _ = hours.window(plan["schedule"], int(time.time()))
-        if start > time.time() and chosen.now:
-            noted["outside_hours"] = True
-        elif start > time.time():
-            when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(start))
-            say("outside hours, nothing done: it opens at %s; --now starts at once" % when)
-            return names.EXIT_LATER
         uncancel(os.path.join(run, names.CANCEL))
     steps = points.Steps(plan, points.lines(bundle, plan))
     stands = room("standing").Standing(run, plan)
@@ -171,8 +205,8 @@ def work(bundle, plan, room, chosen):
     capacity["cpus"] = chosen.jobs or capacity["cpus"]
     wanted = None
     if chosen.verb == "element":
-        index = int(os.environ["SLURM_ARRAY_TASK_ID"])
-        wanted = room("rounds").element(run, chosen.round, chosen.array, index)
+        index = int(os.environ["SLURM_ARRAY_TASK_ID"]) if chosen.index is None else chosen.index
+        wanted = room("journal").element(run, chosen.round, chosen.array, index)
     else:
         words = room("wanted")
         fault = words.refusal(plan, chosen.point, chosen.task, chosen.step)
@@ -181,7 +215,12 @@ def work(bundle, plan, room, chosen):
             return names.EXIT_WORDS
         wanted = words.chosen(steps, chosen.point, chosen.task, [words.parted(step) for step in chosen.step or ()])
     tasks = {name for name, _ in wanted} if wanted is not None else {task["name"] for task in plan["tasks"]}
-    short = facts.lacking([task for task in plan["tasks"] if task["name"] in tasks], capacity)
+    meant = [task for task in plan["tasks"] if task["name"] in tasks]
+    fault = room("ranks").refusal(meant, os.environ if chosen.verb == "element" else None)
+    if fault:
+        say(fault)
+        return names.EXIT_SURROUNDINGS
+    short = facts.lacking(meant, capacity)
     if short and not chosen.degrade:
         for name in sorted(short):
             told = ", ".join("%s %d (here: %d)" % found[1:] for found in each({name: short[name]}))
@@ -195,6 +234,7 @@ def work(bundle, plan, room, chosen):
     progress = room("progress").Progress(room("progress").begun(stands, wanted), capacity["cpus"], quiet=chosen.quiet)
     worker = room("work").Worker(bundle, plan, run, steps, stands, capacity, progress.say, noted)
 
+    worker.closing = closing
     if chosen.verb == "run" and chosen.max_failures is not None:
         worker.most_failures = chosen.max_failures
 
@@ -204,7 +244,8 @@ def work(bundle, plan, room, chosen):
     for number in STOPS:
         signal.signal(number, stop)
     total = sum(task["steps"] for task in plan["tasks"])
-    engine = box.choose(plan["boxes"], chosen.engine or os.environ.get("SCIFLOW_ENGINE"))
+    named = chosen.engine or os.environ.get("SCIFLOW_ENGINE")
+    engine = box.choose(room("ranks").boxes(plan["boxes"], meant, named), named)
     if engine["isolation"] == "none":
         say("engine `%s`: nothing is isolated, and the image is not used" % engine["engine"])
     try:
@@ -266,11 +307,23 @@ def obey(bundle, words):
     names = room("names")
     chosen = arguments(words)
     for name in (chosen.run, getattr(chosen, "against", chosen.run)):
-        if os.sep in name or name in ("", ".", ".."):
-            say("a run's name is one plain word, not `%s`" % name)
+        fault = names.run_refusal(name)
+        if fault:
+            say(fault)
             return names.EXIT_WORDS
+    if chosen.cron is None:
+        return serve(bundle, room, chosen)
+    if chosen.cron not in room("crontab").TABLES:
+        say("a line stands in `crontab` or in `scrontab`, not in `%s`" % chosen.cron)
+        return names.EXIT_WORDS
+    return room("turn").call(bundle, chosen.run, chosen.cron, say, lambda: serve(bundle, room, chosen))
+
+
+def serve(bundle, room, chosen):
+    """Verify the bundle, and do what the words ask of it; return the exit code. Raises OSError, ImportError."""
+    names = room("names")
     try:
-        plan, code = verified(bundle, room)
+        plan, seals, code = verified(bundle, room)
         if code:
             return code
         if chosen.verb == "status":
@@ -285,10 +338,15 @@ def obey(bundle, words):
                 say("the run was cancelled: nothing more is submitted")
                 return names.EXIT_INCOMPLETE
             uncancel(cancel)
-            return room("rounds").launch(bundle, plan, chosen.run, say)
-        return work(bundle, plan, room, chosen)
-    except (room("box").BoxError, room("rounds").SlurmError) as error:
+            return room("rounds").launch(bundle, plan, chosen.run, say, asked=not chosen.next)
+        code = work(bundle, plan, room, chosen, seals)
+        if chosen.verb == "element" and code == names.EXIT_LATER:
+            room("rounds").told_to_stop(os.path.join(bundle, names.RUNS, chosen.run), chosen.round)
+        return code
+    except (room("box").BoxError, room("slurm").SlurmError) as error:
         say(str(error))
+        if chosen.verb == "element":
+            room("rounds").leave(os.path.join(bundle, names.RUNS, chosen.run), chosen.round)
         return names.EXIT_SURROUNDINGS
     except room("records").TornError as error:
         say(str(error))
@@ -305,5 +363,6 @@ if __name__ == "__main__":
         sys.stdout.flush()
         sys.stderr.flush()
     except OSError:
-        os._exit(ended or SURROUNDINGS)  # Python would try once more, and end with 120
-    sys.exit(ended)
+        ended = ended or SURROUNDINGS  # Python would try once more, and end with 120
+    # Python's own way out gives the signals back to the system first: one that came that late would tell of a death.
+    os._exit(ended)

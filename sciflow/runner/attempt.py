@@ -15,9 +15,13 @@ class Attempt(object):
         self.clock = None  # when it began, by the monotonic clock; None while another runs in its lane
         self.told = self.asked = None  # (state, when, why) it was signalled to end; when it was told to checkpoint
         self.start = 0.0
+        self.well = False  # of several ranks: whether all are known to have ended
 
-    def judged(self, end):
-        """Return (state, reason) of an attempt that has ended; a success is still to be looked at."""
+    def judged(self, end, *, stopping=False):
+        """Return (state, reason) of an attempt that has ended; a success is still to be looked at.
+
+        While its worker is `stopping`, what ends otherwise than well was stopped too: a scheduler tells all of a job.
+        """
         if self.told:
             return self.told[0], self.told[2]
         if end.code == 0 and not end.signal:
@@ -27,6 +31,8 @@ class Attempt(object):
             return names.INTERRUPTED, "stopped at a checkpoint"
         if end.killed and (end.signal == 9 or end.code == 137):  # as it is, and as a shell tells of it
             return names.MEMORY, "killed by the kernel for want of memory"
+        if stopping:
+            return names.INTERRUPTED, "stopped as its worker was"
         return names.FAILED, "signal %d" % end.signal if end.signal else "exit code %d" % end.code
 
 

@@ -153,6 +153,15 @@ def shell_fields(told):
     return " ".join("'" + text.replace("'", "'\\''").replace("\n", "'\"$NL\"'") + "'" for text in told)
 
 
+def number_in_its_own(pid):
+    """Return the number, as text, of a process in its own namespace of them (proc(5), NSpid), or nothing."""
+    try:
+        with open("/proc/%d/status" % pid, "rb") as stream:
+            return stream.read().partition(b"\nNSpid:")[2].partition(b"\n")[0].split()[-1].decode("ascii")
+    except (OSError, IndexError):
+        return ""
+
+
 class Loop(object):
     """The open box: `start` steps in its lanes, `signal` them, `hear` of their ends; `close` it, and all in it ends.
 
@@ -191,14 +200,17 @@ class Loop(object):
                 words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, bufsize=0, start_new_session=True
             )
         self._heard, self._requests, self.open, first = b"", [], True, []
-        self._pids, self._profiles = {}, {}
+        self._pids, self._profiles, self._most, self._over = {}, {}, {}, set()
         while self.open and not first:  # an engine may hand a line on in pieces
             first = self._lines()
         if first and first[0][:1] == ["ready"]:
-            _, kind, adopts, private = first[0]
+            _, kind, adopts, private, hostname, pid = first[0]
             self.ahead = kind == "python"  # the shell's loop has no lanes
             orphans = "ended" if adopts else "of the session ended"
-            self.facts.update(loop=kind, orphans=orphans, tmp="own" if private else "shared")
+            self.facts.update(loop=kind, orphans=orphans, tmp="own" if private else "shared", hostname=hostname)
+            # Python's loop watches what steps hold. The shell's cannot, so it is done from outside, where they show.
+            watched = self.ahead or self._outside([pid])
+            self.facts["memory"] = "watched" if watched else "not watched"
             return True
         self._process.kill()
         self._process.wait()
@@ -260,6 +272,7 @@ class Loop(object):
             told = ["start", name, token, self.profile(settings)] + list(place) + [str(mib), str(len(pairs))]
             self._ask(told + pairs + words)
             return
+        self._most[token] = mib
         pairs = ["%s=%s" % pair for pair in sorted(settings.items())] + pairs
         self._requests.append(shell_fields(["start", str(len(pairs))] + pairs + [token] + list(place) + words))
 
@@ -270,13 +283,36 @@ class Loop(object):
         elif token in self._pids:
             self._requests.append(shell_fields(["halt", self._pids[token], str(int(number))]))
 
+    def _outside(self, pids):
+        """Return {a number in the box: the process's number outside} of those that show as descendants."""
+        found = {}
+        for pid in lane.family(self._process.pid, lane.processes()) if pids else ():
+            inside = number_in_its_own(pid)
+            if inside in pids:
+                found[inside] = pid
+        return found
+
+    def watch(self):
+        """End what holds more memory than it may, where the loop inside cannot; yield (`over`, …) of each."""
+        if self.ahead or not self._pids:
+            return
+        limits = {pid: token for token, pid in self._pids.items() if self._most.get(token) and token not in self._over}
+        there, processes = self._outside(limits), lane.processes()
+        for inside, pid in there.items():
+            token = limits[inside]
+            over = lane.holds(pid, self._most[token], processes)
+            if over is not None:
+                self._over.add(token)
+                self.signal(token, signal.SIGKILL)
+                yield "over", token, str(over)
+
     def halt(self):
         """Let no step begin that has not begun."""
         if self.ahead:
             self._ask(["halt"])
 
     def hear(self):
-        """Return what happened, as [(what, …)]: `end` with an End, `over` with token and MiB, `dropped`, `lost`.
+        """Return what happened, as [(what, …)]: `end` with an End, or what else the loop tells of, as it is written.
 
         It waits where nothing has; after it, `open` says whether the box still stands.
         """
@@ -286,6 +322,8 @@ class Loop(object):
                 self._pids[told[1]] = told[2]
             elif told[0] == "end":
                 self._pids.pop(told[1], None)
+                self._most.pop(told[1], None)
+                self._over.discard(told[1])
                 found.append(("end", ended(told)))
             else:
                 found.append(tuple(told))

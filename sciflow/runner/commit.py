@@ -5,6 +5,8 @@ import time
 
 from . import lane, names, records, step
 
+LATE_S = 60  # how long another machine's work may go unseen: nfs(5), acdirmax; SCIFLOW_LATE_S says it otherwise
+LOOK_S = 0.5  # how often it is looked for
 FEW = 8  # files that are forced to the disk one by one; of more, their whole file system is
 
 
@@ -45,42 +47,49 @@ class Batch(object):
         self._name = [task["name"] for task in plan["tasks"]]
         self._mine = standing.segment(segment.path)
         self._waiting, self.since, self._kernel = [], 0.0, lane.Kernel()
+        self._known = set()  # folders of tasks whose own names are on the disk
 
     def __len__(self):
         return len(self._waiting)
 
-    def add(self, record, staged=""):
-        """Take a record, and the folder in which the outputs of a success lie."""
+    def add(self, record, staged="", kept=""):
+        """Take a record, and the folder in which the outputs of a success lie, or its checkpoint's that goes on."""
         if not self._waiting:
             self.since = time.monotonic()
-        self._waiting.append((record, staged))
+        self._waiting.append((record, staged, kept))
 
     def commit(self):
         """Put all on record, and publish what is a success; return the records, in their order."""
         if not self._waiting:
             return []
         waiting, self._waiting = self._waiting, []
-        self._force([staged for _, staged in waiting if staged])
+        self._force([staged or kept for _, staged, kept in waiting if staged or kept])
+        for kept in [kept for _, _, kept in waiting if kept]:
+            for above in ("..", "../..", "../../.."):  # its step's, its task's, and that of all
+                records.sync_folder(os.path.join(kept, above))
         self._archive.sync()
-        places = [self._segment.append(record) for record, _ in waiting]
+        places = [self._segment.append(record) for record, _, _ in waiting]
         self._segment.commit()
         folders, rows, lost = set(), [], []
-        for (record, staged), at in zip(waiting, places):
+        for (record, staged, _), at in zip(waiting, places):
             key = record["task"], record["step"]
             if staged:
-                if not step.publish(self._run, key[0], key[1], staged):
+                if not step.publish(self._run, key[0], key[1], staged, record["attempt"]):
                     lost.append(record)
                     continue
                 folders.add(os.path.dirname(records.step_folder(self._run, key[0], key[1])))
             rows.append((at, key[1], self._number[key[0]], record["state"]))
         for folder in sorted(folders):
             records.sync_folder(folder)
+            if folder not in self._known:
+                records.sync_folder(os.path.dirname(folder))
+                self._known.add(folder)
         self._segment.enter(rows)
         for at, number, task, state in rows:
             self._standing.note(self._name[task], number, state, self._mine, at)
         if lost:
             self._lose(lost)
-        return [record for record, _ in waiting]
+        return [record for record, _, _ in waiting]
 
     def _force(self, staged):
         if len(staged) <= FEW or not file_system(staged[0], self._kernel):
@@ -96,9 +105,13 @@ class Batch(object):
             rows.append((at, record["step"], self._number[record["task"]], names.SUPERSEDED))
         self._segment.commit()
         self._segment.enter(rows)
+        until = time.monotonic() + float(os.environ.get("SCIFLOW_LATE_S") or LATE_S)
         self._standing.refresh()
         for record in lost:
-            if self._standing.state(record["task"], record["step"]) != names.DONE:
-                # A name is given after its record is on the disk, so somebody has taken that away.
-                where = "outputs/%s/%06d" % (record["task"], record["step"])
-                raise records.TornError("%s stands, and its record is lost: remove that folder" % where)
+            while self._standing.state(record["task"], record["step"]) != names.DONE:
+                if time.monotonic() > until:
+                    # A name is given after its record is on the disk, so somebody has taken that away.
+                    where = "outputs/%s/%06d" % (record["task"], record["step"])
+                    raise records.TornError("%s stands, and its record is lost: remove that folder" % where)
+                time.sleep(LOOK_S)
+                self._standing.refresh()

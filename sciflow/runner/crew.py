@@ -1,14 +1,19 @@
 """The boxes of one worker, their lanes, and the places in which steps work: opened as they are needed, and closed."""
 
+import json
 import os
 import select
 import shutil
+import signal
+import time
 
-from . import box, names, place
+from . import box, names, packages, packing, place, ranks, slurm, step
 from .attempt import Lane
 
 PROBE = "import importlib, inspect, json, math, os, pickle, sys, traceback"  # what call.py takes from Python
 ROOMS = 512  # places there may be: each is a folder, and a few files beside it
+LISTING = "packages"  # the token of what lists them: no attempt has it
+LISTING_S = 10  # how long it is waited for, where all steps are done before
 SERVED = "p%d"  # the name of the server of a task, by the task's place in the plan
 
 
@@ -22,15 +27,49 @@ class Crew(object):
         self._loops, self._lanes, self._names, self._named, self._free, self._made = [], [], [], 0, [], 0
         self._servers, self._unserved = set(), set()
         self._main, self.paths, self.given = None, {}, None
+        self._ranked = {}  # {name of an attempt that is several ranks: it}, until its lane is closed
+        self._listing, self._listed = None, ""
 
-    def enter(self, python):
-        """Enter the box; return what it isolates. Raises BoxError, also where a Python task is wanted and cannot be."""
+    def enter(self, tasks):
+        """Enter the box for steps of some tasks; return what it isolates. Raises BoxError, also if Python cannot be."""
         self._places = self._bound()
         self._main = self._open()
         self.paths = self._main.paths
-        if python:
+        if any(task["python"] for task in tasks):
             self._try_python()
-        return self._main.facts
+        found = dict(self._main.facts, packages=self._list_packages())
+        return ranks.isolated(found) if ranks.spread(tasks) else found
+
+    def _list_packages(self):
+        """Have the image's packages listed while steps run, where nobody has yet; return where the list will stand."""
+        image = self._plan["image"] if self._chosen["isolation"] != "none" else None
+        where = packages.place(self._bundle, self._run, image)
+        self._listed = os.path.join(self._bundle, where)
+        if where and not os.path.exists(self._listed):
+            self._listing = self.place()
+            logs = (self._listing.inside, self._listing.inside + ".out", self._listing.inside + ".err")
+            words = ["/bin/sh", self.paths["runner"] + "/packages.sh"]
+            self._main.start(LISTING, LISTING, {}, logs, 0, {}, words)
+        return where
+
+    def _heard(self, what):
+        """Take what is told of the listing; return whether it was that. Without its end there is no list: no harm."""
+        token = what[1].token if what[0] == "end" else what[1] if what[0] != "closed" else ""
+        if token != LISTING:
+            return False
+        if self._listing is not None:
+            if what[0] == "end" and not what[1].code and not what[1].signal:
+                packages.keep(self._listed, self._listing.logs["stdout"])
+            self.give_back(self._listing)
+            self._listing = None
+        return True
+
+    def finish(self):
+        """Wait for the listing, if it goes on."""
+        until = time.monotonic() + LISTING_S
+        while self._listing is not None and self._main.open and time.monotonic() < until:
+            for _ in self.hear(1):
+                pass
 
     def _bound(self):
         """Return what the box's words are filled with: the host's paths, made where they are missing."""
@@ -71,10 +110,10 @@ class Crew(object):
                 raise OSError(5, "changed while it was copied", os.path.join(names.CODE, path))
         return target
 
-    def _open(self):
+    def _open(self, chosen=None):
         name = "sciflow-%s-%s" % (os.path.basename(self._work), names.token()[:4])
         log = os.path.join(self._work, "engine-%s.log" % name[-4:])
-        loop = box.Loop(self._chosen, dict(self._places, name=name), log)
+        loop = box.Loop(chosen or self._chosen, dict(self._places, name=name), log)
         self._loops.append(loop)
         return loop
 
@@ -96,7 +135,7 @@ class Crew(object):
                         "the box's python3 cannot call functions, and there are Python tasks (%s): put a whole python3 "
                         "into the image" % (said[-1] if said else "exit code %d" % what[1].code)
                     )
-                if what[0] == "lost":
+                if what[0] in ("lost", "unable"):
                     raise box.BoxError("its first lane in the box was lost")
             if not self._main.open:
                 raise box.BoxError("the box was lost at once: %s" % self._main.said())
@@ -125,10 +164,16 @@ class Crew(object):
         """Return the lanes in which steps run."""
         return list(self._lanes)
 
+    @staticmethod
+    def alone(task):
+        """Say whether no lane of a task's may be in the box that others are in."""
+        return task.get("isolate") == "step" or packing.spread(task["resources"])
+
     def lane(self, task, grant):
-        """Open a lane for a task's steps."""
-        alone = task.get("isolate") == "step"
-        loop = self._open() if alone else self._main
+        """Open a lane for a task's steps. Several ranks have it on the host: each enters a box of its own."""
+        alone = self.alone(task)
+        spread = packing.spread(task["resources"])
+        loop = self._open(ranks.HOST if spread else None) if alone else self._main
         if not self._names:
             self._names.append(self._named)
             self._named += 1
@@ -153,7 +198,12 @@ class Crew(object):
         return name
 
     def close_lane(self, lane):
-        """Close a lane; the box's own process for it stays, for the next."""
+        """Close a lane; the box's own process for it stays, for the next. Raises BoxError if ranks do not end."""
+        for attempt in [one for one in self._ranked.values() if one.lane is lane]:
+            del self._ranked[attempt.name]
+            if not attempt.well:
+                ranks.end(attempt.name)
+            step.clear(self._begun(attempt))
         self._lanes.remove(lane)
         self._names.append(lane.number)
         if lane.loop is not self._main and lane.loop in self._loops:
@@ -165,10 +215,53 @@ class Crew(object):
         found = attempt.place
         logs = (found.inside, found.inside + ".out", found.inside + ".err")
         mib = attempt.needs["memory_mib"]
+        if packing.spread(attempt.needs):
+            words = self._spread(attempt, dict(settings, **more), words)
+            logs = (found.folder, found.folder + ".out", found.folder + ".err")
+            # What srun itself holds is no matter: Slurm sees to what its ranks may.
+            settings, more, mib = ranks.settings(os.environ, self._places["path"]), {}, 0
         lane.loop.start(lane.name, attempt.name, settings, logs, mib, more, words)
+
+    def _spread(self, attempt, settings, words):
+        """Write down what the ranks of an attempt are told; return the words that start them."""
+        told = {
+            "attempt": attempt.name,
+            "begun": "%s.%s" % (attempt.place.inside, attempt.name),
+            "enter": box.filled(self._chosen["enter_rank"], self._places),
+            "folder": attempt.place.inside,
+            "path": self._places["path"],
+            "settings": settings,
+            "words": words,
+        }
+        os.mkdir(self._begun(attempt))
+        attempt.place.tell(ranks.TOLD, [json.dumps(told)])
+        self._ranked[attempt.name] = attempt
+        rank = os.path.join(self._places["runner"], "rank.py")
+        return ranks.words(attempt.needs, attempt.name, rank, "%s.%s" % (attempt.place.folder, ranks.TOLD))
+
+    @staticmethod
+    def _begun(attempt):
+        """Return the folder in which each rank of an attempt leaves a mark when it begins."""
+        return "%s.%s" % (attempt.place.folder, attempt.name)
+
+    def _judged(self, what):
+        """Return the end of an attempt that is several ranks, or (`unable`, …) where they were not started."""
+        attempt, end = self._ranked[what[1].token], what[1]
+        why = ""
+        if not attempt.told:
+            why = ranks.unstarted(self._begun(attempt), attempt.needs["ranks"], end, attempt.place.logs["stderr"])
+        attempt.well = not (why or end.code or end.signal)
+        return ("unable", attempt.name, why) if why else what
 
     def signal(self, attempt, number):
         """Signal an attempt and all it started."""
+        if attempt.name in self._ranked:
+            try:
+                ranks.send(attempt.name, number)
+                if number != signal.SIGKILL:
+                    return
+            except slurm.SlurmError as error:
+                self._say("the ranks of `%s/%d`: %s" % (attempt.task["name"], attempt.step, error))
         attempt.lane.loop.signal(attempt.name, number)
 
     def halt(self):
@@ -184,15 +277,27 @@ class Crew(object):
     def hear(self, timeout):
         """Yield what happened in the boxes, after at most `timeout` seconds; (`closed`, loop) of one that is gone."""
         for loop in select.select(self._loops, [], [], timeout)[0]:
-            for what in loop.hear():
-                yield what
+            for told in loop.hear():
+                what = self._judged(told) if told[0] == "end" and told[1].token in self._ranked else told
+                if what[0] == "lost" and loop is not self._main:
+                    yield "closed", loop  # it has no other lane, and the main one may have one of that name
+                elif not self._heard(what):
+                    yield what
             if not loop.open:
                 yield "closed", loop
+
+    def watch(self):
+        """Yield (`over`, …) of the steps that hold more memory than they may, of those that no loop inside watches."""
+        for loop in self._loops:
+            for what in loop.watch():
+                yield what
 
     def gone(self, attempt, what):
         """Say whether an attempt went with what was lost."""
         if what[0] == "closed":
             return attempt.lane.loop is what[1]
+        if what[0] == "unable":
+            return attempt.name == what[1]
         return attempt.lane.loop is self._main and what[1] in (attempt.lane.name, attempt.lane.name.partition(":")[0])
 
     def mend(self, what):
@@ -202,8 +307,10 @@ class Crew(object):
                 self._loops.remove(what[1])
                 what[1].close()
             if what[1] is self._main:
-                self._servers = set()
+                self._servers, self._listing = set(), None
                 self._main = self._open()
+            return
+        if what[0] == "unable":
             return
         # Nothing is started under this name any more: it may have been lost when more was asked for already.
         self._names = [number for number in self._names if str(number) != what[1].rpartition(":")[2]]

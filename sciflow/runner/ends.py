@@ -3,9 +3,26 @@
 import os
 import time
 
-from . import checkpoints, names, step
+from . import checkpoints, names, packing, ranks, records, step
 
 NEWEST = 8  # a mean wall time gives the newest one step in so many
+ROOM = 65536  # bytes: file systems give room by the block, and some have large ones
+
+
+def make_sure_of_room(work):
+    """Write a file where steps write. Raises OSError where there is no room.
+
+    Nothing else shows a quota that is used up; some file systems tell of it only when the file is forced to the disk.
+    """
+    path = os.path.join(work, ".room")
+    with names.about(path):
+        file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            records.put(file, bytes(ROOM))
+            os.fsync(file)
+        finally:
+            os.close(file)
+            os.unlink(path)
 
 
 class Ends(object):
@@ -14,12 +31,21 @@ class Ends(object):
     `walls` are {task: mean wall time of its successes here, in seconds}, `busy_s` the core-seconds of all that ended.
     """
 
-    def __init__(self, worker, work, batch, archive, keys):
+    def __init__(self, worker, work, batch, archive, keys, standing):
         self._worker, self._work, self._batch, self._archive, self._keys = worker, work, batch, archive, keys
+        self._standing, self._tried = standing, {}
         self.walls, self.busy_s = {}, 0.0
 
+    def _nth(self, key, state):
+        """Return which attempt at its step this one is, of those it can know of."""
+        found = max(self._standing.nth(*key), self._tried.get(key, 0) + 1)
+        if state not in (names.DONE, names.SKIPPED):
+            self._tried[key] = found  # the next may end before this is on record
+        return found
+
     def _record(self, key, attempt, state, start, end):
-        return {
+        nth = self._nth(key, state)
+        record = {
             "task": key[0],
             "step": key[1],
             "key": self._keys.of(*key),
@@ -42,6 +68,7 @@ class Ends(object):
             "stdout": "",
             "stderr": "",
         }
+        return dict(record, nth=nth) if nth > 1 else record
 
     def skip(self, name, number, cause):
         """Take down that a step is not run, for what it needs did not succeed."""
@@ -70,18 +97,28 @@ class Ends(object):
         if end is not None:
             record.update(code=end.code, signal=end.signal or None, user_s=end.user_s, system_s=end.system_s)
             record.update(peak_mib=round(end.peak_mib, 3), read_bytes=end.read_bytes, written_bytes=end.written_bytes)
+        if packing.spread(attempt.needs):  # they ran elsewhere, and srun's own are not theirs
+            record.update(dict.fromkeys(("user_s", "system_s", "peak_mib", "read_bytes", "written_bytes")))
         record.update(more)
         self.busy_s += wall * attempt.needs["cpus"]
-        self._batch.add(record, staged)
+        self._batch.add(record, staged, attempt.kept if state == names.INTERRUPTED and attempt.checkpoint else "")
 
     def take(self, attempt, end, *, stopping):
-        """Take the end of an attempt; while the worker is `stopping` it goes on from a checkpoint another time."""
-        state, reason = attempt.judged(end)
+        """Take the end of an attempt; while the worker is `stopping` it goes on from a checkpoint another time.
+
+        What has failed where there is no room is not on record: that was not its own doing. Raises OSError then.
+        """
+        state, reason = attempt.judged(end, stopping=stopping)
         if state == names.DONE:
             self._success(attempt, end, reason)
             return
         if state == names.INTERRUPTED and not stopping and checkpoints.marks(attempt.kept) == attempt.marks:
             state, reason = names.FAILED, "it stopped at a checkpoint, and had come no further"
+        elif state == names.FAILED and packing.spread(attempt.needs):
+            told, why = ranks.reason(attempt.place.logs["stderr"])
+            state, reason = told or state, why or reason
+        if state == names.FAILED:
+            make_sure_of_room(self._work)
         self.note(attempt, state, end, reason=reason)
 
     def _success(self, attempt, end, reason):
@@ -92,6 +129,7 @@ class Ends(object):
                 metrics = step.metrics(attempt.place.folder, task["metrics"])
             outputs = step.stage(task, attempt.place.folder, staged, attempt.name)
         except step.StepError as error:
+            make_sure_of_room(self._work)
             step.clear(staged)
             self.note(attempt, names.FAILED, end, reason=str(error))
             return

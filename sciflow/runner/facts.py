@@ -13,7 +13,7 @@ import sys
 MIB = 1 << 20
 LIMITS = ("as", "core", "cpu", "data", "fsize", "memlock", "nofile", "nproc", "stack")
 SCHEDULER = re.compile(
-    "^SLURM_(JOB_ID|ARRAY_JOB_ID|ARRAY_TASK_ID|JOB_PARTITION|JOB_NODELIST|JOB_GPUS|GPUS_ON_NODE|CPUS_PER_TASK|CPUS_ON_NODE|MEM_PER_NODE|MEM_PER_CPU|RESTART_COUNT|CLUSTER_NAME)$"
+    "^SLURM_(JOB_ID|ARRAY_JOB_ID|ARRAY_TASK_ID|JOB_PARTITION|JOB_NODELIST|JOB_NUM_NODES|NTASKS|JOB_GPUS|GPUS_ON_NODE|CPUS_PER_TASK|CPUS_ON_NODE|MEM_PER_NODE|MEM_PER_CPU|RESTART_COUNT|CLUSTER_NAME)$"
 )
 BOOT = "/proc/sys/kernel/random/boot_id"
 UNLIMITED = 1 << 60  # cgroup v1 writes "no limit" as a number near 2^63
@@ -231,6 +231,11 @@ def limits():
     return found
 
 
+def borrowed(program):
+    """Return the image whose Python this is, where `launch.sh` found none on the host; else an empty text."""
+    return _first(os.path.join(os.path.dirname(os.path.dirname(program)), "image"), r"^(sha256:[0-9a-f]{64})$")
+
+
 def host():
     """Return what a reader needs in order to judge where a result came from."""
     may = capacity()
@@ -242,6 +247,7 @@ def host():
         "flags": sorted(_first("/proc/cpuinfo", r"^flags\s*:\s*(.*)$").split()),
         "boot": _first(BOOT, "^(.*)$"),
         "python": "%d.%d.%d" % sys.version_info[:3],
+        "borrowed": borrowed(sys.executable),
         "system": _first("/etc/os-release", r'^PRETTY_NAME="?([^"\n]*)'),
         "libc": " ".join(platform.libc_ver()).strip(),
         "cpus": may["cpus"],

@@ -45,14 +45,17 @@ def envelope(task):
 class Given(object):
     """The means of one worker in one box. `standing` grows while it works.
 
-    `paths` are the folders as the box sees them.
+    `paths` are the folders as the box sees them, `isolation` is what the box says of itself.
     """
 
-    def __init__(self, plan, steps, table, standing, paths):
+    def __init__(self, plan, steps, table, standing, paths, isolation):
         self.plan, self.steps, self.table, self.standing, self.paths = plan, steps, table, standing, paths
         self.tasks = {task["name"]: task for task in plan["tasks"]}
         self.kinds = points.kinds(plan)
         self._tables = any(kind == "table" for kind in self.kinds.values())
+        # Where programs leave their files if they may not all share /tmp. Not on the host: there the path of a place is
+        # long, and sockets (unix(7), 108 bytes) are made in it.
+        self._temporary = isolation["isolation"] != "none" and isolation["tmp"] == "shared"
         self._shared = {}
 
     def to(self, attempt):
@@ -85,6 +88,8 @@ class Given(object):
         key = task["name"], place.number
         if key not in self._shared:
             found = dict(envelope(task), SCIFLOW_CPUS=str(task["resources"]["cpus"]))
+            if self._temporary:
+                found["TMPDIR"] = place.inside
             found.update(task["environment"])
             found.update(
                 HOME=place.inside,

@@ -19,6 +19,8 @@ SCRATCH = ("/tmp", "/var/tmp", "/dev/shm")  # where programs leave files for oth
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000  # unshare(2)
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18  # mount(2)
+PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
+KIB = 1024
 BLOCK = 512  # getrusage(2): ru_inblock and ru_oublock count half a KiB
 SETTINGS = 9  # where in `start` the settings begin
 LOG = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW  # a link there was laid by another step
@@ -153,24 +155,34 @@ def execute(words, environment):
 
 
 def fork(folder, stdout, stderr, act):
-    """Fork a step in a session of its own; it ends with what `act()` returns. Return its pid."""
-    pid = os.fork()
-    if pid:
-        return pid
+    """Fork a step in a session of its own; it ends with what `act()` returns. Return its pid.
+
+    Raises OSError where its folder or its logs are not to be had, or no process is: that is no doing of the step's.
+    """
+    os.chdir(folder)
+    opened = []
+    try:
+        for path, flags in ((os.devnull, os.O_RDONLY), (stdout, LOG), (stderr, LOG)):
+            opened.append(os.open(path, flags, 0o644))
+        return os.fork() or _become(opened, act)
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+
+
+def _become(opened, act):
+    """In the forked process: take what was opened for its own streams, act, and end."""
     code = 127
     try:
         os.setsid()
         for number in RESET:  # Python ignores SIGPIPE, and a step must not inherit that
             signal.signal(number, signal.SIG_DFL)
-        os.chdir(folder)
-        for target, path, flags in ((0, os.devnull, os.O_RDONLY), (1, stdout, LOG), (2, stderr, LOG)):
-            descriptor = os.open(path, flags, 0o644)
+        for target, descriptor in enumerate(opened):
             os.dup2(descriptor, target)
             os.close(descriptor)
         code = act()
     finally:
         os._exit(code)
-    return None
 
 
 class Killed(object):
@@ -215,6 +227,42 @@ def processes():
                 continue  # it has ended meanwhile
             found[int(name)] = int(told[1]), int(told[3]), int(told[21])
     return found
+
+
+def family(pid, processes):
+    """Return a step's process and all it started: those below it, and those of its session."""
+    found, more = set(), {pid}
+    while more:
+        found |= more
+        more = {one for one, (parent, session, _) in processes.items() if parent in found or session == pid} - found
+    return found
+
+
+def proportional(pids):
+    """Return the memory of some processes in KiB, what they share counted once (proc(5), smaps_rollup), or None."""
+    total = 0
+    for pid in pids:
+        try:
+            with open("/proc/%d/smaps_rollup" % pid, "rb") as stream:
+                total += int(stream.read().split(b"\nPss:", 1)[1].split(None, 1)[0])
+        except (OSError, IndexError, ValueError):
+            if os.path.exists("/proc/%d" % pid):
+                return None
+    return total
+
+
+def holds(pid, mib, processes):
+    """Return None where a step holds no more than so many MiB; else how many, "" where it is not known exactly.
+
+    First by what is quick to add up, then by what is right.
+    """
+    mine = family(pid, processes)
+    if sum(processes[one][2] for one in mine if one in processes) * PAGE_KIB <= mib * KIB:
+        return None
+    exact = proportional(mine)
+    if exact is None:
+        return ""
+    return exact // KIB if exact > mib * KIB else None
 
 
 def end_orphans():
@@ -282,10 +330,15 @@ class Lane(object):
         environment.update(pair.split("=", 1) for pair in told[SETTINGS:words])
         killed, start, clock = self._killed(), time.time(), time.monotonic()
         self._starting = True
-        self._pid = self._start(folder, stdout, stderr, environment, told[words:])
+        try:
+            self._pid = self._start(folder, stdout, stderr, environment, told[words:])
+        except OSError as error:
+            say("unable", token, error.strerror)
         self._starting = False
         if self._over:
             self._end()
+        if self._pid is None:
+            return
         os.write(self._begun, os.fsencode("%s %d\n" % (token, self._pid)))
         os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT)  # it keeps its number until all it left has ended
         wall = time.monotonic() - clock

@@ -7,7 +7,7 @@ lie.
 import os
 import stat
 
-from . import names
+from . import names, records
 
 KEPT_BYTES = 16384  # of each stream, head and tail, that a record holds
 ARCHIVED_BYTES = 4 << 20  # of each stream, head and tail, that the archive holds
@@ -34,12 +34,14 @@ class Archive(object):
     """The archive of one worker; the file is made when something is too long for a record."""
 
     def __init__(self, run, worker):
-        self._path, self._file, self._size = os.path.join(run, names.LOGS, worker + ".log"), None, 0
+        self._run, self._path = run, os.path.join(run, names.LOGS, worker + ".log")
+        self._file, self._size, self._new = None, 0, False  # new: its name is not on the disk yet
 
     def keep(self, path):
         """Return (text for the record, [offset, bytes, total bytes] in the archive or None) of a step's stream.
 
-        A step may have laid a link or a pipe where its log was: neither is followed, nor waited for.
+        A step may have laid a link or a pipe where its log was: neither is followed, nor waited for. Raises OSError
+        where the archive cannot be written.
         """
         try:
             facts = os.lstat(path)
@@ -51,18 +53,20 @@ class Archive(object):
                 if size <= KEPT_BYTES:
                     return kept, None
                 stream.seek(0)
+                found = ends(stream, size, ARCHIVED_BYTES)
                 os.unlink(path)  # its room is wanted, and the next step makes it anew
-                return kept, self._archive(ends(stream, size, ARCHIVED_BYTES), size)
         except OSError:
             return "", None
+        return kept, self._archive(found, size)
 
     def _archive(self, found, size):
         head, left_out, tail = found
         data = head + ((CUT % left_out).encode("utf-8") if left_out else b"") + tail
         if self._file is None:
             os.makedirs(os.path.dirname(self._path), exist_ok=True)
-            self._file = open(self._path, "xb")
-        self._file.write(data)
+            self._file, self._new = open(self._path, "xb"), True
+        with names.about(self._path):
+            self._file.write(data)
         at, self._size = self._size, self._size + len(data)
         return [at, len(data), size]
 
@@ -72,6 +76,9 @@ class Archive(object):
             with names.about(self._path):
                 self._file.flush()
                 os.fsync(self._file.fileno())
+            for above in (os.path.dirname(self._path), self._run) if self._new else ():
+                records.sync_folder(above)
+            self._new = False
 
     def close(self):
         """Let go of the file."""

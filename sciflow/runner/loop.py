@@ -10,10 +10,12 @@ A request is one line of fields joined by tabs (`lane.line` writes them, with `\
 
 An answer is one line:
 
-    ready KIND FACT …
+    ready KIND ADOPTS PRIVATE HOSTNAME PID      what it is and can do; its number, as the box counts
     end TOKEN CODE SIGNAL USER_S SYSTEM_S PEAK_KIB READ_BYTES WRITTEN_BYTES START WALL_S KILLED
     dropped TOKEN
-    over TOKEN MIB                       it holds more memory than it may, and is killed for it
+    over TOKEN MIB                       it holds more memory than it may, and is killed for it; empty: nobody knows
+                                         how much
+    unable TOKEN WHY                     it could not be started: no doing of its own
     lost NAME                            a lane or a server has ended by itself, and with it the steps it was told of;
                                          nothing is started under that name any more, also what was asked for meanwhile
 
@@ -35,8 +37,6 @@ del sys.path[0]
 
 CLOSING_S = 0.005  # how long lanes are given to end before they are told again
 WATCH_S = 0.25  # how often memory, and the lanes' health, are looked at
-PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
-KIB = 1024
 
 
 class Channel(object):
@@ -82,28 +82,6 @@ class Channel(object):
         for descriptor in (self._requests, self._begun):
             if descriptor is not None:
                 os.close(descriptor)
-
-
-def family(pid, processes):
-    """Return a step's process and all it started: those below it, and those of its session."""
-    found, more = set(), {pid}
-    while more:
-        found |= more
-        more = {one for one, (parent, session, _) in processes.items() if parent in found or session == pid} - found
-    return found
-
-
-def proportional(pids):
-    """Return the memory of some processes in KiB, what they share counted once (proc(5), smaps_rollup), or None."""
-    total = 0
-    for pid in pids:
-        try:
-            with open("/proc/%d/smaps_rollup" % pid, "rb") as stream:
-                total += int(stream.read().split(b"\nPss:", 1)[1].split(None, 1)[0])
-        except (OSError, IndexError, ValueError):
-            if os.path.exists("/proc/%d" % pid):
-                return None
-    return total
 
 
 class Loop(object):
@@ -265,13 +243,10 @@ class Loop(object):
                 self._hold(token, pid, mib, processes)
 
     def _hold(self, token, pid, mib, processes):
-        """End a step that holds too much: first by what is quick to add up, then by what is right."""
-        mine = family(pid, processes)
-        if sum(processes[one][2] for one in mine if one in processes) * PAGE_KIB <= mib * KIB:
-            return
-        exact = proportional(mine)
-        if exact is None or exact > mib * KIB:
-            lane.say("over", token, (exact or 0) // KIB)
+        """End a step that holds too much."""
+        over = lane.holds(pid, mib, processes)
+        if over is not None:
+            lane.say("over", token, over)
             self._kill(pid, signal.SIGKILL)
 
     def _lost(self, name, channel):
@@ -316,7 +291,8 @@ class Loop(object):
 def main(scratch):
     """Serve."""
     loop = Loop(lane.spawn, scratch)
-    lane.say("ready", "python", "adopts" if loop.adopts else "", "private" if scratch and loop.private() else "")
+    private = "private" if scratch and loop.private() else ""
+    lane.say("ready", "python", "adopts" if loop.adopts else "", private, os.uname().nodename, os.getpid())
     try:
         loop.serve()
     except OSError as error:

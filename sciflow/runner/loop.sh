@@ -18,9 +18,13 @@ attempt() {
     token=$1 folder=$2 out=$3 err=$4
     shift 4
     umask 022
+    # That its place is gone is not the step's doing, and is told apart from how a program ends.
+    if ! { cd "$folder" && true >"$out" 2>"$err"; }; then
+        printf 'unable\t%s\tits folder or its logs cannot be opened\n' "$token" >&3
+        return
+    fi
     (
         trap - INT TERM USR1 # what this shell ignores its children would ignore too
-        cd "$folder" || exit 127
         # The pid is told first, so that `signal` can reach the session.
         exec $setsid /bin/sh -c 'printf "pid\t%s\t%s\n" "$0" "$$" >&3; exec 3>&-; exec "$@"' "$token" "$@"
     ) </dev/null >"$out" 2>"$err"
@@ -55,7 +59,8 @@ halt() {
 }
 
 trap '' INT TERM USR1
-printf 'ready\tsh\t\t\n' >&3
+read -r hostname </proc/sys/kernel/hostname
+printf 'ready\tsh\t\t\t%s\t%s\n' "$hostname" "$$" >&3
 while IFS= read -r request; do
     eval "$request"
 done

@@ -46,6 +46,9 @@ WORK = "work"
 CHECKPOINTS = "checkpoints"
 ROUNDS = "rounds"
 LOGS = "logs"
+PACKAGES = "packages"
+LAUNCHED = "launched.json"  # when a run was first launched, where there is a `max_wait`
+CRON = "cron.json"  # until when cron's calls are to do nothing
 CANCEL = "cancel"  # where this file stands, every worker of the run stops in good order
 NOW = "now.json"  # what a worker is at, in its folder below work/, written anew every few seconds
 DEFAULT_RUN = "main"
@@ -63,6 +66,18 @@ NODE = "node"
 SKIPPED = "skipped"
 INTERRUPTED = "interrupted"
 SUPERSEDED = "superseded"
+
+LONGEST_RUN = 128  # bytes of a run's name; a folder's may have 255
+
+
+def run_refusal(name):
+    """Say why a run cannot have a name, or nothing. It is a folder's, and stands in commands and scripts."""
+    if not name or "/" in name or name[0] in ".-" or not name.isprintable():
+        return "a run's name is one plain word, with no `/` in it and no `.` or `-` before it, not `%s`" % name
+    if len(name.encode("utf-8")) > LONGEST_RUN:
+        return "a run's name has at most %d bytes, and `%s` has %d" % (LONGEST_RUN, name, len(name.encode("utf-8")))
+    return ""
+
 
 _quoted = json.encoder.encode_basestring  # as json.dumps with ensure_ascii=False, without what that asks first
 

@@ -177,25 +177,29 @@ class Order(object):
         if self._fronts[name].left and (had > seconds * MOVED or seconds > had * MOVED):
             self._stale = True
 
-    def next(self, free):
-        """Start the first ready step that fits what is free (`cpus`, `memory_mib`, `gpus`); return it, or None."""
+    def next(self, free, held=()):
+        """Start the first ready step that fits what is free (`cpus`, `memory_mib`, `gpus`); return it, or None.
+
+        Of the tasks that are `held` none is started.
+        """
         if not fits(self._least, free):
             return None
         if self._stale:
             self._rerank()
         for place in self._open:
             front = self._ranked[place]
-            step = front.take(free)
+            step = front.take(free) if front.task["name"] not in held else None
             if step is not None:
                 if not front.ready:
                     self._shut(front)
                 return front.task["name"], step
         return None
 
-    def same(self, name):
+    def same(self, name, held=()):
         """Start the next ready step of a task, if nothing that is ready comes before it; return its number, or None."""
         front = self._fronts[name]
-        if not self._open or self._open[0] != front.place:
+        first = next((place for place in self._open if self._ranked[place].task["name"] not in held), None)
+        if first != front.place:
             return None
         step = front.take(front.task["resources"])
         if not front.ready:
@@ -241,11 +245,16 @@ class Order(object):
             below.met(link.under(step) if link else range(1))
             self._opened(below, before)
 
-    def wanted(self):
-        """Return the (task, step) that are still to be run, in no order."""
-        return {
-            (name, step) for name, front in self._fronts.items() for step, one in enumerate(front.state) if one in HERE
+    def remaining(self):
+        """Return {task: its steps that are still to be run, ascending}, of the tasks that have any."""
+        found = {
+            name: [step for step, one in enumerate(front.state) if one in HERE] for name, front in self._fronts.items()
         }
+        return {name: steps for name, steps in found.items() if steps}
+
+    def unended(self):
+        """Return how many steps that are to be run here have not ended."""
+        return sum(front.left for front in self._fronts.values())
 
     def left(self):
         """Return what is still to run, by what is declared or learned: (core-seconds, seconds of the longest path).

@@ -183,7 +183,7 @@ class Screen(object):
 class Progress(object):
     """Says how far one worker's run is: kept up to date on a terminal, a line every half minute elsewhere.
 
-    `before` is what `records.counts` says as it starts, `cpus` the cores it may use; `quiet` says nothing at all.
+    `before` is what `Standing.counts` says as it starts, `cpus` the cores it may use; `quiet` says nothing at all.
     """
 
     def __init__(self, before, cpus=0, *, quiet=False, stream=None):

@@ -72,7 +72,9 @@ class Segment(object):
         self._file = os.open(self.path, flags, 0o644)
         self._index = os.open(os.path.join(folder, worker + INDEX_SUFFIX), flags, 0o644)
         self._waiting, self.size = [], 0
-        sync_folder(folder)
+        for _ in range(4):  # the run's, the bundle's `runs` and the bundle: each may be new, and hold the next's name
+            sync_folder(folder)
+            folder = os.path.dirname(folder)
 
     def append(self, record):
         """Queue a record; nothing may rely on it before `commit`. Return the byte at which its line begins."""
@@ -164,8 +166,8 @@ def attempt_folder(run, task, step, attempt):
 def settle(run, found):
     """Return {(task, step): the record that counts} and {"workers": {name: …}, "attempts": {(task, step): how many}}.
 
-    A published success beats everything; of several the earliest wins (by end, then by attempt, so all readers agree);
-    else the latest attempt counts.
+    A published success beats everything; of several the earliest wins (by `rank`, so all readers agree); else the
+    latest attempt counts.
     """
     settled, workers, attempts = {}, {}, {}
     for record in found:
@@ -182,17 +184,13 @@ def settle(run, found):
     return settled, {"workers": workers, "attempts": attempts}
 
 
+def rank(record):
+    """Return what orders the attempts at a step: first which knew of which, as clocks may be wrong or set back."""
+    return record.get("nth", 1), record["end"], record["attempt"]
+
+
 def _beats(new, old):
     won, had = new["state"] == names.DONE, old["state"] == names.DONE
     if won != had:
         return won
-    order = (new["end"], new["attempt"]) < (old["end"], old["attempt"])
-    return order if won else not order
-
-
-def counts(plan, settled):
-    """Return {"steps": how many there are, "tasks": {task: {"steps": n, state: how many}}} as the records stand."""
-    tasks = {task["name"]: {"steps": task["steps"]} for task in plan["tasks"]}
-    for (name, _), record in settled.items():
-        tasks[name][record["state"]] = tasks[name].get(record["state"], 0) + 1
-    return {"steps": sum(task["steps"] for task in plan["tasks"]), "tasks": tasks}
+    return rank(new) < rank(old) if won else rank(new) > rank(old)

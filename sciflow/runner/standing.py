@@ -10,6 +10,7 @@ from array import array
 from . import names, records
 
 DONE, SUPERSEDED = records.STATES.index(names.DONE), records.STATES.index(names.SUPERSEDED)
+NODE = records.STATES.index(names.NODE)
 FAILURES = tuple(records.STATES.index(state) for state in records.FINAL[1:])
 SAMPLE = 64  # of how many successes of a task the time is looked at
 OPEN = 16  # segments kept open
@@ -31,6 +32,7 @@ class Standing(object):
         self._segments = [array("I", bytes(4 * size)) for size in sizes]
         self._offsets = [array("Q", bytes(8 * size)) for size in sizes]
         self._tried, self._paths, self._open = {}, [], {}
+        self.moved = 0  # attempts on record that ended by their own doing, or were stopped in good order
         self.refresh()
 
     def segment(self, path):
@@ -53,6 +55,7 @@ class Standing(object):
             if not last < at < size or task >= len(states) or step >= len(states[task]):
                 break  # what stands behind a power failure
             last = at
+            self.moved += state != NODE
             if state == DONE and named[task] is not None and not named[task][step]:
                 continue  # its outputs were taken away: it is to be done again
             if state == DONE and not states[task][step]:
@@ -82,12 +85,13 @@ class Standing(object):
         task, step = self._number.get(record["task"]), record["step"]
         if task is None or not 0 <= step < len(self._states[task]):
             raise records.TornError("a record tells of %s/%s, and there is no such step" % (record["task"], step))
+        self.moved += record["state"] != names.NODE
         if record["state"] != names.DONE or records.published(self.run, record):
             self._fold(task, step, records.STATES.index(record["state"]), segment, at)
 
     def refresh(self):
         """Read again what is on record: others have written meanwhile."""
-        self._tried = {}
+        self._tried, self.moved = {}, 0
         for states in self._states:
             states[:] = bytes(len(states))
         self._named = [self._names(task) for task in self._tasks]
@@ -131,8 +135,7 @@ class Standing(object):
         if state != DONE and self._segments[task][step] == segment:
             return True  # a segment is written in order
         new, had = self._line(segment, at), self._line(self._segments[task][step], self._offsets[task][step])
-        earlier = (new["end"], new["attempt"]) < (had["end"], had["attempt"])
-        return earlier if state == DONE else not earlier
+        return records.rank(new) < records.rank(had) if state == DONE else records.rank(new) > records.rank(had)
 
     def _line(self, segment, at):
         if segment not in self._open:
@@ -163,6 +166,12 @@ class Standing(object):
     def tried(self, task, step):
         """Return {state: how many attempts have ended so}, of those that use up a retry."""
         return self._tried.get((self._number[task], step), {})
+
+    def nth(self, task, step):
+        """Return which attempt at a step the next one is, of those that are on record: also of those forgotten."""
+        number = self._number[task]
+        at = self._offsets[number][step]  # a segment begins with its worker's own line: no step's is at 0
+        return self._line(self._segments[number][step], at).get("nth", 1) + 1 if at else 1
 
     def final(self, task, step):
         """Say whether nothing more is to be tried: it is done, or has failed and has no retry left."""
@@ -196,6 +205,10 @@ class Standing(object):
                     states[start] = 0
                     start = states.find(state, start + 1)
         self._tried = {}
+
+    def cut(self, task):
+        """Say whether a step of a task stands interrupted."""
+        return records.STATES.index(names.INTERRUPTED) in self._states[self._number[task]]
 
     def count(self, state):
         """Return how many steps stand so."""
@@ -239,3 +252,18 @@ NEVER = {"times": 0, "on": [], "grow_memory": 1.0, "grow_time": 1.0}
 def retries(task):
     """Return how a task is tried again; bundles of earlier releases say nothing of it."""
     return task.get("retry") or NEVER
+
+
+def grown(task, tried):
+    """Return what a step needs that is tried again: more, where that was what it lacked. `tried`: as `Standing` says.
+
+    It may be more than any machine has.
+    """
+    retry, needs = retries(task), dict(task["resources"])
+    for what, state, factor in (
+        ("memory_mib", names.MEMORY, retry["grow_memory"]),
+        ("time_s", names.TIME, retry["grow_time"]),
+    ):
+        if tried.get(state):
+            needs[what] = int(min(needs[what] * factor ** tried[state], records.LARGEST))
+    return needs

@@ -166,41 +166,51 @@ def _files(folder, inside=""):
             raise StepError("`%s` among the outputs is neither a file nor a folder" % path)
 
 
-def publish(run, task, step, staged):
+def publish(run, task, step, staged, attempt):
     """Give a success its name, once: the first rename wins, and says True; every later one finds the name taken.
 
     rename(2) of a folder fails where a folder that is not empty stands; a published one never is. The folder in which
     the names stand is to be synced by the caller.
     """
     target = records.step_folder(run, task, step)
-    try:
-        os.rename(staged, target)
-    except OSError as error:
-        if error.errno == errno.ENOENT and not os.path.isdir(os.path.dirname(target)):  # the task's first
+    for last in (False, True):
+        try:
+            os.rename(staged, target)
+            break
+        except OSError as error:
+            if os.path.isdir(os.path.join(target, attempt)):
+                break  # it was done: NFS asks again where an answer was lost, and tells of the second time
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                return False
+            if error.errno != errno.ENOENT or last:
+                raise
+            # The task's first. Another worker may have made its folder by now: only a second try tells.
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            return publish(run, task, step, staged)
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-        return False
     return True
 
 
 def clear(path):
-    """Remove a file, or a folder even where a step took away its permissions."""
+    """Remove a file, or a folder even where a step took away its permissions; another worker may be at it, too."""
 
     def again(remove, name, _):
-        os.chmod(os.path.dirname(name), 0o700)
-        if os.path.isdir(name) and not os.path.islink(name):
-            os.chmod(name, 0o700)
-            shutil.rmtree(name, ignore_errors=True)
-        else:
-            remove(name)
+        try:
+            os.chmod(os.path.dirname(name), 0o700)
+            if os.path.isdir(name) and not os.path.islink(name):
+                os.chmod(name, 0o700)
+                shutil.rmtree(name, ignore_errors=True)
+            else:
+                remove(name)
+        except FileNotFoundError:
+            pass
 
     try:
         facts = os.lstat(path)
     except OSError:
         return
-    if stat.S_ISDIR(facts.st_mode):
-        shutil.rmtree(path, **{HOOK: again})
-    else:
-        os.unlink(path)
+    try:
+        if stat.S_ISDIR(facts.st_mode):
+            shutil.rmtree(path, **{HOOK: again})
+        else:
+            os.unlink(path)
+    except FileNotFoundError:
+        pass

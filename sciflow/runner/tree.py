@@ -1,5 +1,6 @@
 """Hold a folder to its manifest: every listed file as it was sealed, and nothing beside them."""
 
+import errno
 import hashlib
 import json
 import os
@@ -44,6 +45,13 @@ def plain(value):
     """Write a document of texts, integers and containers as the compiler does (RFC 8785 for such values)."""
     # surrogatepass: half a character, escaped in a hostile document, gives bytes that no sound document holds.
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+def failing(error, path):
+    """Say whether the disk has failed; else what stands at the path is not the file that should. Names the path."""
+    error.filename = error.filename or path
+    there = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EACCES, errno.EPERM)
+    return error.errno not in there
 
 
 def read_small(path):

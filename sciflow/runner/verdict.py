@@ -17,7 +17,7 @@ import sys
 import time
 
 from .ed25519 import signed_by
-from .tree import Refused, compare, manifest_of, parse, plain, read_small, shown
+from .tree import Refused, compare, failing, manifest_of, parse, plain, read_small, shown
 
 OK, WORDS, UNREADABLE, CHANGED, UNTRUSTED = 0, 2, 3, 4, 6
 NAMESPACE = "sciflow-bundle@v1"
@@ -28,9 +28,13 @@ MAX_NAMED = 100  # faults said one by one
 
 
 class Seal(object):
-    """One signature over the manifest: its file, the key that made it, and who that is, if the reader knows."""
+    """One signature over the manifest: its file, the key that made it, and who that is, if the reader knows.
 
-    def __init__(self, path, key):
+    `code` is what it says of where the code stood in git, a mapping, or None.
+    """
+
+    def __init__(self, path, key, code=None):
+        self.code = code if isinstance(code, dict) else None
         self.path, self.key, self.principal, self.why = path, key, None, "its key is not among the trusted ones"
 
 
@@ -88,7 +92,7 @@ def seal_of(bundle, path, identity):
         raise Refused("is broken: its signature does not hold")
     if sealed != identity:
         raise Elsewhere("is over another manifest (%s)" % shown(str(sealed))[:12])
-    return Seal(path, key)
+    return Seal(path, key, statement["predicate"].get("code"))
 
 
 class Elsewhere(Refused):
@@ -106,6 +110,8 @@ def seals_of(bundle, identity):
             faults.append(("seals/" + name, str(error)))
             elsewhere = elsewhere or isinstance(error, Elsewhere)
         except OSError as error:
+            if failing(error, os.path.join(folder, name)):
+                raise
             faults.append(("seals/" + name, "cannot be read (%s)" % error.strerror))
     if elsewhere and not seals:
         faults.append(("manifest.json", "is not the one that was sealed"))
@@ -223,7 +229,8 @@ class Verdict(object):
 def judge(bundle, trust=None, now=None):
     """Judge a bundle. `trust` is the path of an allowed_signers file (absent: nobody is trusted), `now` a UTC datetime.
 
-    Raises OSError when the folder or the trust file cannot be read at all, Refused when the trust file is malformed.
+    Raises OSError when the folder or the trust file cannot be read at all, or the disk fails; Refused when the trust
+    file is malformed.
     """
     if not os.path.isdir(bundle):
         raise OSError(2, "there is no such folder", bundle)
@@ -235,6 +242,8 @@ def judge(bundle, trust=None, now=None):
     except FileNotFoundError:
         return Verdict(faults=[("manifest.json", "is missing")])
     except OSError as error:
+        if failing(error, os.path.join(bundle, "manifest.json")):
+            raise
         return Verdict(faults=[("manifest.json", "cannot be read (%s)" % error.strerror)])
     seals, faults = seals_of(bundle, identity)
     for seal in seals:

@@ -11,7 +11,7 @@ import os
 import signal
 import time
 
-from . import box, checkpoints, commit, crew, ends, facts, given, logs, names, owner, points, records, standing
+from . import box, checkpoints, closing, commit, crew, ends, facts, given, logs, names, owner, points, records, standing
 from .attempt import Attempt
 from .grants import Grants
 from .order import Order
@@ -23,6 +23,8 @@ COMMIT_S = 0.1  # how long an end waits for others, where there is more to do
 SHORT_S = 0.02  # how much work a lane is told of while a step runs in it
 DEEPEST = 32  # and how many steps at most
 LOST_MOST = 3  # lanes or boxes lost in a row, with no step done between, before a worker gives up
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # what a worker is told to stop with
+TOLD_S = 0.3  # by when a worker is told to stop that a step of its was told of: one process after another is
 SHOWN_S = 0.1  # how often progress is told to whoever shows it
 
 
@@ -34,6 +36,7 @@ class Worker(object):
         self.standing, self.capacity, self.say = standing_, capacity, say
         self.most_failures = plan.get("run", {}).get("max_failures", 0)  # 0: however many
         self.noted = noted or {}  # what a reader should know of this worker beside its machine
+        self.closing, self.learned = closing.Closing(), {}
         self.name, self.stopping, self.running = "w" + names.token(), None, {}
         self.work = os.path.join(run, names.WORK, self.name)
         self.tasks = {task["name"]: task for task in plan["tasks"]}
@@ -41,11 +44,13 @@ class Worker(object):
         self.keys = points.Keys(plan, steps, self.table, standing_)
         self.counts, self.lost_in_a_row = {}, 0
         self.began = self.told_now = time.time()
-        self.shown, self.failures = 0.0, 0
+        self.shown = self.watched = 0.0
+        self.failures = 0
 
     def run(self, chosen, wanted, progress):
         """Run the wanted steps in the chosen box; return the exit code. Raises BoxError, OSError."""
-        order = Order(self.plan, self.steps, self.standing, wanted, self.standing.learned())
+        self.learned = self.standing.learned()
+        order = Order(self.plan, self.steps, self.standing, wanted, self.learned)
         owner.clear_left(self.run_folder)
         checkpoints.clear_done(self.run_folder, self.plan, self.standing)
         if not order.total:
@@ -63,13 +68,13 @@ class Worker(object):
         self.crew = crew.Crew(self.bundle, self.plan, self.run_folder, self.work, chosen, self.capacity, self.say)
         segment = archive = None
         try:
-            isolation = self.crew.enter(self._python(wanted))
+            isolation = self.crew.enter(self._wanted(wanted))
             archive = logs.Archive(self.run_folder, self.name)
             segment = records.Segment(self.run_folder, self.name)
             self.batch = commit.Batch(self.run_folder, self.plan, segment, self.standing, archive)
-            self.ends = ends.Ends(self.name, self.work, self.batch, archive, self.keys)
+            self.ends = ends.Ends(self.name, self.work, self.batch, archive, self.keys, self.standing)
             self.given = self.crew.given = given.Given(
-                self.plan, self.steps, self.table, self.standing, self.crew.paths
+                self.plan, self.steps, self.table, self.standing, self.crew.paths, isolation
             )
             segment.append(
                 dict(
@@ -84,23 +89,27 @@ class Worker(object):
             )
             segment.commit()
             self._loop(order, progress)
+            self.crew.finish()
         finally:
             self.crew.close()
-            if segment is not None:
-                segment.close()
-            if archive is not None:
-                archive.close()
+            for written in (segment, archive):
+                if written is not None:
+                    written.close()
         self._show(order, progress, final=True)
         if self._failed_out():
             self.say("%d steps have failed, and no more were started" % self.failures)
         if self.stopping:
             return names.EXIT_INTERRUPTED if self.stopping == signal.SIGINT else names.EXIT_LATER
+        if not self._failed_out() and (self._over() or self._held()) and order.unended():
+            when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(self.closing.close))
+            self.say("%s over at %s: %d steps remain for the next" % (self.closing.what, when, order.unended()))
+            return names.EXIT_LATER
         return names.EXIT_OK
 
-    def _python(self, wanted):
-        """Say whether a wanted task is a Python function."""
+    def _wanted(self, wanted):
+        """Return the tasks of the wanted steps."""
         tasks = {name for name, _ in wanted} if wanted is not None else set(self.tasks)
-        return any(self.tasks[name]["python"] for name in tasks)
+        return [self.tasks[name] for name in sorted(tasks)]
 
     # ---- What starts
 
@@ -110,7 +119,7 @@ class Worker(object):
             self._skip(order)
             if self.most_failures:
                 self._commit(order)  # each end counts before anything more is started
-            if not self.stopping and not self._failed_out():
+            if not self.stopping and not self._failed_out() and not self._over():
                 starved = self._fill(order)
             elif not halted:
                 self.crew.halt()
@@ -127,10 +136,19 @@ class Worker(object):
             for what in self.crew.hear(COMMIT_S if len(self.batch) else TICK_S):
                 self._heard(order, what)
             self._limits()
+            self._watch(order)
 
     def _failed_out(self):
         """Say whether so many steps have failed that no more are to be started."""
         return 0 < self.most_failures <= self.failures
+
+    def _over(self):
+        """Say whether the hours have closed."""
+        return self.closing.over(time.time())
+
+    def _held(self):
+        """Return the tasks of which no step can end, or come to a checkpoint, before the hours close."""
+        return self.closing.held(self.plan["tasks"], self.learned, self.standing.cut, time.time())
 
     def _show(self, order, progress, *, final=False):
         now = time.monotonic()
@@ -147,10 +165,11 @@ class Worker(object):
 
     def _fill(self, order):
         """Start what can be; say whether something is free for which nothing is ready."""
+        held = self._held()
         for lane in self.crew.lanes():
-            self._ahead(order, lane)
+            self._ahead(order, lane, held)
         while True:
-            found = order.next(self.grants.free)
+            found = order.next(self.grants.free, held)
             if found is None:
                 return self.grants.free["cpus"] > 0
             if self._elsewhere(order, *found):
@@ -161,16 +180,18 @@ class Worker(object):
                 needs = more if self.grants.fits(more) else needs
             lane = self.crew.lane(self.tasks[found[0]], self.grants.take(needs))
             self._start(lane, found[1], needs)
-            self._ahead(order, lane)
+            self._ahead(order, lane, held)
 
-    def _ahead(self, order, lane):
+    def _ahead(self, order, lane, held):
         """Tell a lane of more steps of its task where they are short, so that it need not wait to be told of each."""
         wall = self.ends.walls.get(lane.task["name"])
-        alone = lane.task.get("isolate") == "step"
+        alone = self.crew.alone(lane.task)
         if wall is None or not lane.loop.ahead or wall > SHORT_S or alone or self.most_failures:
             return
+        if lane.task["name"] in held:
+            return
         while len(lane.queue) < min(DEEPEST, 1 + SHORT_S / max(wall, 1e-4)) and self.crew.room():
-            number = order.same(lane.task["name"])
+            number = order.same(lane.task["name"], held)
             if number is None:
                 return
             if not self._elsewhere(order, lane.task["name"], number):
@@ -212,7 +233,7 @@ class Worker(object):
     # ---- What is going on
 
     def _limits(self):
-        now = time.monotonic()
+        now, wall = time.monotonic(), time.time()
         for attempt in list(self.running.values()):
             if attempt.clock is None:
                 continue
@@ -227,9 +248,22 @@ class Worker(object):
                 self._end(attempt, names.INTERRUPTED, reason, checkpoint["signal"] if checkpoint else signal.SIGTERM)
             elif over > 0:
                 self._end(attempt, names.TIME, "time limit of %d s" % limit, signal.SIGTERM)
-            elif checkpoint and not attempt.asked and over + checkpoint["before_s"] > 0:
+            elif self.closing.ends(wall):
+                self._end(attempt, names.INTERRUPTED, self.closing.what + " over", signal.SIGTERM)
+            elif checkpoint and not attempt.asked and self._must_keep(attempt, over, wall):
                 attempt.asked = now
                 self.crew.signal(attempt, checkpoint["signal"])
+
+    def _watch(self, order):
+        now = time.monotonic()
+        if now - self.watched >= TICK_S:
+            self.watched = now
+            for what in self.crew.watch():
+                self._heard(order, what)
+
+    def _must_keep(self, attempt, over, wall):
+        """Say whether it is time for a step to come to a checkpoint: its own time is nearly up, or the hours'."""
+        return over + attempt.task["checkpoint"]["before_s"] > 0 or self.closing.asks(attempt.task, wall)
 
     def _end(self, attempt, state, reason, number):
         attempt.told = state, time.monotonic(), reason
@@ -273,7 +307,8 @@ class Worker(object):
         elif what[0] == "over":
             attempt = self.running.get(what[1])
             if attempt is not None:
-                reason = "memory limit of %d MiB: it held %s" % (attempt.needs["memory_mib"], what[2])
+                held = ": it held %s" % what[2] if what[2] != "" else ""
+                reason = "memory limit of %d MiB%s" % (attempt.needs["memory_mib"], held)
                 attempt.told = names.MEMORY, time.monotonic(), reason
         elif what[0] == "dropped":
             attempt = self.running.pop(what[1], None)
@@ -294,9 +329,16 @@ class Worker(object):
             self.crew.close_lane(lane)
 
     def _lost(self, order, what):
-        """Record what went with a lane, a server or the whole box, and start it again: it was not its own doing."""
+        """Record what went with a lane, a server or the whole box, and start it again: it was not its own doing.
+
+        Likewise what could not be started for want of its folder or its logs.
+        """
         self.lost_in_a_row += 1
-        reason = "the box was lost: %s" % what[1].said() if what[0] == "closed" else "its lane in the box was lost"
+        reason = "its lane in the box was lost"
+        if what[0] == "closed":
+            reason = "the box was lost: %s" % what[1].said()
+        elif what[0] == "unable":
+            reason = "the box could not start it: %s" % what[2]
         for attempt in [one for one in list(self.running.values()) if self.crew.gone(one, what)]:
             del self.running[attempt.name]
             self._leave(attempt)
@@ -310,7 +352,13 @@ class Worker(object):
         self.crew.mend(what)
 
     def _ended(self, attempt, end):
-        self.ends.take(attempt, end, stopping=bool(self.stopping))
+        if end.signal in STOPS or end.code - 128 in STOPS:
+            until = time.monotonic() + TOLD_S
+            while not (self.stopping or attempt.told) and time.monotonic() < until:
+                time.sleep(TOLD_S / 30)  # Slurm may have told all processes of the job, and this one comes next
+        wall = time.time()
+        closing_ = self.closing.ends(wall) or self.closing.asks(attempt.task, wall)
+        self.ends.take(attempt, end, stopping=bool(self.stopping) or closing_)
         self.lost_in_a_row = 0
         self.crew.give_back(attempt.place)
 
@@ -335,6 +383,7 @@ class Worker(object):
                     order.ended(name, number, done=False)
             elif state == names.SKIPPED:
                 self._count(name, state)
+        self.learned.update(self.ends.walls)
         for name, wall in self.ends.walls.items():
             order.learn(name, wall)
 
@@ -343,13 +392,8 @@ class Worker(object):
 
     def _grown(self, name, number):
         """Return what a step needs that is tried again: more, where that was what it lacked."""
-        task, tried = self.tasks[name], self.standing.tried(name, number)
-        retry, needs = standing.retries(task), dict(task["resources"])
-        for what, state, factor in (
-            ("memory_mib", names.MEMORY, retry["grow_memory"]),
-            ("time_s", names.TIME, retry["grow_time"]),
-        ):
-            needs[what] = int(min(needs[what] * factor ** tried.get(state, 0), records.LARGEST))
+        task = self.tasks[name]
+        needs = standing.grown(task, self.standing.tried(name, number))
         most = max(task["resources"]["memory_mib"], self.capacity["memory_mib"])
         needs["memory_mib"] = min(needs["memory_mib"], most)
         return needs

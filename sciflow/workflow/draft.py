@@ -190,7 +190,8 @@ def _resources(resources: Resources) -> dict[str, Any]:
         "gpus": default.gpus,
         "time": f"{default.time_s}s",
     }
-    return {key: value for key, value in written.items() if value != at_default[key]}
+    spread = _set(nodes=resources.nodes, ranks=resources.ranks, mpi=resources.mpi)
+    return {key: value for key, value in written.items() if value != at_default[key]} | spread
 
 
 def _retry(retry: Retry) -> dict[str, Any]:
@@ -222,9 +223,11 @@ def _schedule(workflow: Workflow) -> dict[str, Any]:
     schedule = workflow.schedule
     return _set(
         policy=schedule.policy if schedule.policy != "now" else "",
-        hours=schedule.hours,
+        hours=schedule.hours[0] if len(schedule.hours) == 1 else list(schedule.hours),
         weekends=schedule.weekends,
+        holidays=list(schedule.holidays),
         timezone=schedule.timezone if schedule.timezone != "UTC" else "",
         max_wait=f"{schedule.max_wait_s}s" if schedule.max_wait_s else "",
         hard=schedule.hard,
+        when_idle=schedule.when_idle,
     )

@@ -7,12 +7,11 @@ time. A part that one pass refuses is left out for the next, so that a fault is 
 from __future__ import annotations
 
 import urllib.parse
-import zoneinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sciflow.errors import Fault, SurroundingsError, UsageError, WorkflowError
-from sciflow.workflow import combine, image, quantity, shape, space, tasks
+from sciflow.workflow import combine, image, schedule, shape, space, tasks
 from sciflow.workflow.code import no_pattern
 from sciflow.workflow.faults import Faults, escaped, inside, likely, shown
 from sciflow.workflow.places import MAX_BYTES, Document, NotTomlError
@@ -25,7 +24,6 @@ from sciflow.workflow.spec import (
     Keys,
     Metric,
     Run,
-    Schedule,
     Source,
     Task,
     Workflow,
@@ -109,7 +107,7 @@ def _build(text: str, document: Document, file: Path, parquet: Parquet | None) -
         tasks=all_tasks,
         run=_run(data.get("run", {}), faults),
         metrics=metrics,
-        schedule=_schedule(data.get("schedule", {}), faults),
+        schedule=schedule.read(data.get("schedule", {}), all_tasks, faults),
         slurm=tuple(data.get("slurm", {}).items()),
         charts=_charts(data, space_of, faults),
         source=Source(file=file, text=text, places={**document.values, **document.keys}),
@@ -221,44 +219,6 @@ def _run(table: dict[str, Any], faults: Faults) -> Run:
         fault = "`keep_going = false` stops at the first failure, and `max_failures` says when, too"
         faults.key(("run", "max_failures"), fault, "leave out one of the two")
     return Run(max_failures=1 if stops else table.get("max_failures", 0))
-
-
-def _schedule(table: dict[str, Any], faults: Faults) -> Schedule:
-    hours = table.get("hours", "")
-    if hours and hours[:5] == hours[6:]:
-        hint = 'for the whole day, leave `hours` out and say `policy = "now"`'
-        faults.value(("schedule", "hours"), f"`hours` begin and end at {hours[:5]}", hint)
-    if table.get("policy") == "off-peak" and not (hours or table.get("weekends")) and not faults.has(("schedule",)):
-        faults.key(
-            ("schedule", "policy"),
-            "`policy` is `off-peak`, and no hours are",
-            'say `hours = "22:00-08:00"`, or `weekends = true`',
-        )
-    zone = table.get("timezone", "UTC")
-    if not _is_zone(zone):
-        hint = (
-            likely(zone, sorted(zoneinfo.available_timezones()), what="time zones")
-            .partition("; ")[0]
-            .partition("? ")[0]
-        )
-        hint = hint + "?" if hint.startswith("did") else "a name of the IANA database, such as `Europe/Zurich`"
-        faults.value(("schedule", "timezone"), f"there is no time zone `{shown(zone)}`", hint)
-    return Schedule(
-        policy=table.get("policy", "now"),
-        hours=hours,
-        weekends=table.get("weekends", False),
-        timezone=zone,
-        max_wait_s=quantity.seconds(table.get("max_wait", "0s")),
-        hard=table.get("hard", False),
-    )
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
 
 
 NUMERIC = ("int", "float", "bool")

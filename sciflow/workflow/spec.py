@@ -152,6 +152,12 @@ class Resources:
     memory_mib: int = 1024
     gpus: int = 0
     time_s: int = 3600
+    nodes: int = 0
+    """Over how many nodes its ranks are spread; 0, as `ranks`, of a step that is one process on one machine."""
+    ranks: int = 0
+    """How many copies of the command a step is; cores and memory are each one's."""
+    mpi: str = ""
+    """What `srun --mpi` takes; nothing: as the site has it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -254,16 +260,19 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Schedule:
-    """When the sweep may run. `hours` is `HH:MM-HH:MM` in `timezone`, and may cross midnight."""
+    """When the sweep may run. Each of `hours` is `HH:MM-HH:MM` in `timezone`, and may cross midnight."""
 
     policy: Literal["now", "off-peak"] = "now"
-    hours: str = ""
+    hours: tuple[str, ...] = ()
     weekends: bool = False
     """Whether all of Saturday and Sunday is off-peak too."""
+    holidays: tuple[str, ...] = ()
+    """Dates, `2026-12-25`, on which the whole day is off-peak; ascending."""
     timezone: str = "UTC"
     max_wait_s: int = 0
     """After this the sweep starts whatever the hour; 0: never."""
     hard: bool = False
+    when_idle: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sciflow.runner import names
-from sciflow.workflow import attempts, calls, dependence, outputs, quantity, template
+from sciflow.workflow import attempts, calls, dependence, outputs, quantity, ranks, template
 from sciflow.workflow.faults import Faults, likely, shown
 from sciflow.workflow.order import order
 from sciflow.workflow.space import written
@@ -58,7 +58,7 @@ def _task(name: str, table: dict[str, Any], faults: Faults) -> Task:
     needs, gather = list(table.get("needs", [])), table.get("gather", "")
     if gather and gather not in needs:
         needs.append(gather)
-    resources = _resources(path, table.get("resources", {}), faults)
+    resources = _resources(path, table, faults)
     envelope, blas = attempts.envelope(path, table, faults)
     return Task(
         name=name,
@@ -88,15 +88,22 @@ def _word(text: str, path: Keys, faults: Faults) -> Word:
         return ()
 
 
-def _resources(path: Keys, table: dict[str, Any], faults: Faults) -> Resources:
-    default = Resources()
+def _resources(path: Keys, whole: dict[str, Any], faults: Faults) -> Resources:
+    default, table = Resources(), whole.get("resources", {})
     memory = quantity.mebibytes(table["memory"]) if "memory" in table else default.memory_mib
     time = quantity.seconds(table["time"]) if "time" in table else default.time_s
     for key, amount in (("memory", memory), ("time", time)):
         if amount < 1:
             faults.value((*path, "resources", key), f"`{key}` is 0", f"write what a step needs: {EXAMPLES[key]}")
+    nodes, copies, mpi = ranks.build(path, whole, faults)
     return Resources(
-        cpus=table.get("cpus", default.cpus), memory_mib=memory, gpus=table.get("gpus", default.gpus), time_s=time
+        cpus=table.get("cpus", default.cpus),
+        memory_mib=memory,
+        gpus=table.get("gpus", default.gpus),
+        time_s=time,
+        nodes=nodes,
+        ranks=copies,
+        mpi=mpi,
     )
 
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from sciflow import api
-from sciflow.runner import facts, names, rounds
+from sciflow.runner import facts, journal, names
 from tests import small
 
 
@@ -104,7 +104,7 @@ def slurm(tmp_path, monkeypatch):
     ended.touch()
     texts = {
         "squeue": f"cat '{queue}'",
-        "scancel": f"for job; do echo \"$job\" >> '{ended}'; sed -i \"/^$job /d\" '{queue}'; done",
+        "scancel": f"for job; do echo \"$job\" >> '{ended}'; sed -i \"/^$job|/d\" '{queue}'; done",
     }
     for name, text in texts.items():
         (folder / name).write_text(f"#!/bin/sh\n{text}\n")
@@ -117,16 +117,20 @@ def round_of(bundle, *jobs):
     """Write a round that has submitted jobs: pairs of an id and a mark."""
     folder = bundle / "runs" / "main" / "rounds" / "0001"
     folder.mkdir(parents=True)
-    listed = [{"id": job, "mark": mark, "name": f"sciflow-{mark}"} for job, mark in jobs]
-    state = {"time": 0, "begin": 0, "final": 0, "arrays": [], "jobs": listed, "ready": True, "job": 0}
-    (folder / rounds.FILE).write_text(json.dumps({**state, "owner": facts.owner()}))
+    state = {"time": 0, "begin": 0, "moved": 0, "arrays": [], "job": 0, "owner": facts.owner()}
+    (folder / journal.FILE).write_text(json.dumps(state))
+    listed = [{"id": job, "mark": mark, "name": mark.replace("sciflow:", "sciflow-")} for job, mark in jobs]
+    lines = [json.dumps(entry) + "\n" for entry in [*listed, {"ready": True}]]
+    (folder / journal.JOBS).write_text("".join(lines))
 
 
 def test_the_jobs_of_the_run_are_ended_and_no_others_the_last_submitted_first(tmp_path, slurm):
     queue, ended = slurm
     bundle = small.compiled(tmp_path / "study")
     round_of(bundle, (11, "sciflow:a"), (12, "sciflow:b"), (13, "sciflow:next"))
-    queue.write_text("11 sciflow:a\n13 sciflow:next\n14 sciflow:other\n15 (null)\n")
+    queue.write_text(
+        "11|RUNNING|None|sciflow:a\n13|PENDING|Dependency|sciflow:next\n14|RUNNING|None|sciflow:other\n15|RUNNING|None|(null)\n"
+    )
     found = api.cancel(bundle)
     assert ended.read_text().split() == ["13", "11"]
     assert (found.jobs, found.jobs_left, found.over) == ((11, 13), (), True)
@@ -136,15 +140,15 @@ def test_a_job_that_only_has_the_id_of_one_is_left_alone(tmp_path, slurm):
     queue, ended = slurm
     bundle = small.compiled(tmp_path / "study")
     round_of(bundle, (11, "sciflow:a"))
-    queue.write_text("11 somebody's\n")
+    queue.write_text("11|RUNNING|None|somebody's\n")
     assert (api.cancel(bundle).jobs, ended.read_text()) == ((), "")
 
 
 def test_a_launch_that_still_waits_is_ended_too(tmp_path, slurm):
     queue, _ = slurm
     bundle = small.compiled(tmp_path / "study")
-    rounds.launched(str(bundle / "runs" / "main"), 9, "sciflow:launch")
-    queue.write_text("9 sciflow:launch\n")
+    journal.launched(str(bundle / "runs" / "main"), 9, "sciflow:launch")
+    queue.write_text("9|PENDING|Priority|sciflow:launch\n")
     assert api.cancel(bundle).jobs == (9,)
 
 

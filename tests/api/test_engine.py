@@ -232,7 +232,7 @@ QUEUE = """\
 # A queue of one: the job begins when it is submitted, and is in the queue for the first two times that it is asked.
 case $(basename "$0") in
 sbatch) for last; do :; done; (sleep 2; exec "$last" >&2) & echo "7;here" ;;
-squeue) [ -e "{folder}/asked" ] && exit 0; mv "{folder}/ask" "{folder}/asked"; echo "7 RUNNING" ;;
+squeue) [ -e "{folder}/asked" ] && exit 0; mv "{folder}/ask" "{folder}/asked"; echo "7|RUNNING|None|" ;;
 esac
 """
 

@@ -128,3 +128,10 @@ def test_points_are_not_saved_where_nothing_may_be_written(tmp_path):
 def test_a_faulty_workflow_has_no_size(tmp_path):
     with pytest.raises(WorkflowError):
         api.check(written(tmp_path, "[parameters]\na = []\n"))
+
+
+def test_the_cores_and_the_memory_of_all_ranks_count_and_each_step_is_a_job(tmp_path):
+    text = "[tasks.cfd]\nrun = ['x']\nresources = { nodes = 2, ranks = 8, cpus = 4, memory = '2 GiB', time = '1m' }\n"
+    found = api.check(written(tmp_path, text + "[parameters]\na = [1]\n"))
+    assert (found.cpu_hours, found.peak_memory_mib) == (pytest.approx(2 + 8 * 4 / 60), 8 * 2048)
+    assert found.jobs == 3

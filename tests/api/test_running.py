@@ -1,14 +1,13 @@
-"""Bundles started by the api: run, submit."""
+"""Bundles started by the api."""
 
 import os
-import shutil
 import sys
 
 import pytest
 
 from sciflow import api
 from sciflow.errors import BundleError, SurroundingsError, UsageError
-from sciflow.runner import names, rounds
+from sciflow.runner import names
 from tests import small
 
 
@@ -63,27 +62,6 @@ def test_a_failed_step_makes_the_run_incomplete_and_its_dependents_skipped(tmp_p
     assert api.run(bundle, engine="host")[1] == names.EXIT_INCOMPLETE
     tasks = api.status(bundle)["tasks"]
     assert (tasks["prepare"].get("done"), tasks["train"].get("failed"), tasks["total"].get("skipped")) == (1, 4, 1)
-
-
-@pytest.mark.skipif(shutil.which("sbatch") is not None, reason="Slurm is here: tests/live holds this verb to it")
-def test_submit_says_what_is_missing_where_there_is_no_slurm(tmp_path):
-    with pytest.raises(SurroundingsError, match="sbatch"):
-        api.submit(small.compiled(tmp_path))
-
-
-def test_a_launch_that_was_submitted_is_written_down_with_a_mark_of_its_own(tmp_path, monkeypatch):
-    programs = tmp_path / "programs"
-    programs.mkdir()
-    (programs / "sbatch").write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > '{tmp_path}/said'; echo '77;cluster'\n")
-    (programs / "sbatch").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
-    bundle = small.compiled(tmp_path / "study")
-    (bundle / "runs" / "main").mkdir(parents=True)
-    (bundle / "runs" / "main" / "cancel").touch()
-    assert api.submit(bundle) == 77
-    (job,) = rounds.recorded(str(bundle / "runs" / "main"))
-    assert (job["id"], f"--comment={job['mark']}" in (tmp_path / "said").read_text().splitlines()) == (77, True)
-    assert not (bundle / "runs" / "main" / "cancel").exists()  # a fresh start
 
 
 GREEDY = ("[tasks.total]\n", "[tasks.total]\nresources = { cpus = 4096 }\n")

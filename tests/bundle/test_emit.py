@@ -17,7 +17,7 @@ from sciflow import api
 from sciflow.bundle import emit, seal
 from sciflow.errors import SurroundingsError
 from sciflow.plan import graph, lock
-from sciflow.runner import names
+from sciflow.runner import facts, names
 from sciflow.workflow import load
 from tests import small
 
@@ -141,7 +141,7 @@ def test_a_compile_that_is_killed_while_it_writes_is_cleared_away_by_the_next(tm
 def test_what_another_living_compiler_writes_is_left_alone(tmp_path, key):
     aside = tmp_path / "bundles" / ".compiling-other"
     aside.mkdir(parents=True)
-    (aside / "owner.json").write_text(names.canonical(emit.facts.owner()))
+    (aside / "owner.json").write_text(names.canonical(facts.owner()))
     small.compiled(tmp_path)
     assert aside.is_dir()
 

@@ -69,3 +69,8 @@ def test_braces_in_a_title_mean_themselves():
 @pytest.mark.parametrize("word", ["./launch.sh", "sbatch", "python3 -I verify.py", "sciflow replay", "workflow.lock"])
 def test_it_says_how_to_run_verify_and_replay(word):
     assert word in page(TASK)
+
+
+def test_a_step_of_several_ranks_says_how_many_and_where():
+    spread = {**TASK["resources"], "nodes": 2, "ranks": 8, "mpi": ""}
+    assert "| 8 ranks on 2 nodes, on Slurm only, each: 4 cpu, 8192 MiB, 7200 s |" in page({**TASK, "resources": spread})

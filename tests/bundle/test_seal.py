@@ -206,6 +206,12 @@ def test_the_statement_says_where_the_code_stood_in_git():
     assert statement["predicate"]["code"] == {"commit": "a" * 40, "clean": True}
 
 
+def test_the_statement_says_where_the_code_s_repository_is_had_from():
+    stood = Commit(id="a" * 40, clean=True, remote="https://example.org/a.git")
+    statement = json.loads(base64.b64decode(json.loads(seal.seal(MANIFEST, "x", seal.new(), stood)[1])["payload"]))
+    assert statement["predicate"]["code"]["remote"] == "https://example.org/a.git"
+
+
 def test_the_same_key_seals_the_same_manifest_with_the_same_bytes():
     made = seal.new()
     assert seal.seal(MANIFEST, "x", made) == seal.seal(MANIFEST, "x", made)

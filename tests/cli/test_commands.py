@@ -354,7 +354,7 @@ BAD = [
     (("run", "{ran}", "-j", "0"), 2),
     (("run", "{ran}", "-j", "many"), 2),
     (("run", "{ran}", "--run", "a/b", "--engine", "host"), 2),
-    (("run", "{ran}", "--run", "x" * 300, "--engine", "host"), 3),
+    (("run", "{ran}", "--run", "x" * 300, "--engine", "host"), 2),
     (("run", "{ran}", "--point", "99", "--engine", "host"), 2),
     (("run", "{ran}", "--point", "-1"), 2),
     (("run", "{ran}", "--task", "tran", "--engine", "host"), 2),

@@ -12,6 +12,8 @@ NAMES = [
     "compile",
     "run",
     "submit",
+    "cron",
+    "render",
     "status",
     "logs",
     "why",

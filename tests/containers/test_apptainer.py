@@ -8,7 +8,7 @@ from sciflow.runner import box as boxes
 from tests.containers import entering, images
 
 ENTER = """env -i PATH={path} HOME=/nonexistent apptainer --quiet exec --containall --cleanenv --no-home --no-mount bind-paths
- --no-privs {gpus} --net --network none --workdir {work}
+ --no-privs --hostname localhost {gpus} --net --network none --workdir {work}
  --mount type=bind,src={code},dst=/sciflow/code,ro --mount type=bind,src={inputs},dst=/sciflow/inputs,ro
  --mount type=bind,src={work},dst=/sciflow/work --mount type=bind,src={outputs},dst=/sciflow/outputs,ro
  --mount type=bind,src={checkpoints},dst=/sciflow/checkpoints

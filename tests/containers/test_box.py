@@ -26,7 +26,12 @@ PINNED = [images.oci(), images.debian(), images.file()]
 
 @pytest.mark.parametrize("image", PINNED, ids=lambda image: image.source)
 def test_every_box_has_every_key_and_no_other(image):
-    assert all(set(box) == KEYS for box in containers.boxes(image))
+    assert all(set(box) - {"enter_rank"} == KEYS for box in containers.boxes(image))
+
+
+def test_engines_that_start_no_daemon_s_boxes_can_enter_one_for_a_rank():
+    found = [box["engine"] for box in containers.boxes(images.debian()) if "enter_rank" in box]
+    assert found == ["apptainer", "singularity", "host"]
 
 
 @pytest.mark.parametrize("image", PINNED, ids=lambda image: image.source)

@@ -7,7 +7,7 @@ from sciflow.containers import docker
 from sciflow.runner import box as boxes
 from tests.containers import entering, images
 
-ENTER = """docker run --rm --interactive --init --pull never --platform linux/amd64 --name {name} {gpus} --network none --read-only
+ENTER = """docker run --rm --interactive --init --pull never --platform linux/amd64 --name {name} {gpus} --hostname localhost --network none --read-only
  --tmpfs /tmp:rw,exec,nosuid,nodev,mode=1777 --user {uid}:{gid} --cap-drop ALL --security-opt no-new-privileges
  --mount type=bind,src={code},dst=/sciflow/code,readonly --mount type=bind,src={inputs},dst=/sciflow/inputs,readonly
  --mount type=bind,src={work},dst=/sciflow/work --mount type=bind,src={outputs},dst=/sciflow/outputs,readonly

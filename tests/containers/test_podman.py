@@ -16,7 +16,7 @@ from tests.containers import entering, images
 from tests.containers.test_needs import program
 
 ENTER = """podman run --userns keep-id --security-opt label=disable --read-only-tmpfs=false --http-proxy=false --rm --interactive
- --pull never --platform linux/amd64 --name {name} {gpus} --network none --read-only
+ --pull never --platform linux/amd64 --name {name} {gpus} --hostname localhost --network none --read-only
  --tmpfs /tmp:rw,exec,nosuid,nodev,mode=1777,U --user {uid}:{gid} --cap-drop ALL --security-opt no-new-privileges
  --mount type=bind,src={code},dst=/sciflow/code,readonly --mount type=bind,src={inputs},dst=/sciflow/inputs,readonly
  --mount type=bind,src={work},dst=/sciflow/work --mount type=bind,src={outputs},dst=/sciflow/outputs,readonly

@@ -272,3 +272,37 @@ def test_a_cache_that_cannot_be_read_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("SCIFLOW_CACHE", str(tmp_path / "cache"))
     with pytest.raises(SurroundingsError, match="in the cache cannot be used"):
         stock.items()
+
+
+def lent(days, name="e" * 64):
+    """Lay a Python that an image has lent, as launch.sh does."""
+    folder = cache.root() / "python" / name
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python3").write_bytes(b"#!" + b"x" * 98)
+    (folder / "image").write_text(f"sha256:{name}\n")
+    aged(folder / "image", days)
+    return folder
+
+
+def test_a_python_that_an_image_has_lent_is_listed_by_its_image_and_goes_when_nobody_has_used_it(own_cache):
+    old, new = lent(40, "e" * 64), lent(1, "d" * 64)
+    assert [(item.kind, item.digest, item.size) for item in stock.items()] == [
+        ("python", f"sha256:{letter * 64}", 172) for letter in "de"
+    ]
+    assert [item.path for item in stock.clear(30 * DAY_S).removed] == [old]
+    assert (old.exists(), (new / "bin" / "python3").exists()) == (False, True)
+
+
+def test_a_python_that_was_not_copied_whole_goes_after_a_day(own_cache):
+    folder = own_cache / "python" / ".making-abc"
+    (folder / "work").mkdir(parents=True)
+    assert stock.clear(0).removed == ()
+    for path in (folder / "work", folder):
+        aged(path, 2)
+    assert [(item.kind, item.path) for item in stock.clear(0).removed] == [("unfinished", folder)]
+
+
+def test_what_else_stands_beside_lent_pythons_is_not_seen(own_cache):
+    (own_cache / "python" / "mine").mkdir(parents=True)
+    lent(40, "not-a-digest")
+    assert stock.items() == []

@@ -242,7 +242,7 @@ def test_time_limits_shorter_than_the_step_change_no_byte(tmp_path, lasting):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 def test_stopping_the_runner_at_random_moments_changes_no_byte(tmp_path, lasting, number):
-    found = long(tmp_path / "study", lasting(2))
+    found = long(tmp_path / "study", lasting(3))
     found.run("run", "--run", "calm")
     moments = random.Random(int(number))
     for _ in range(MOST_STARTS):
@@ -253,7 +253,7 @@ def test_stopping_the_runner_at_random_moments_changes_no_byte(tmp_path, lasting
         if process.returncode == 0:
             break
         assert process.returncode == (130 if number == signal.SIGINT else 75)
-    assert len(stops(found)) > 1
+    assert stops(found)
     assert {record["reason"] for record in stops(found)} == {f"stopped by signal {int(number)}"}
     assert left(found) == left(found, "calm")
 

@@ -1,5 +1,8 @@
 """Scenes to be disturbed."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from tests.faults import scene as made
@@ -19,6 +22,15 @@ def scenes(tmp_path_factory):
 def wanted(scenes):
     """Return what an undisturbed run leaves."""
     return made.undisturbed(scenes[0])
+
+
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory):
+    """Build what stands before the C library."""
+    target = tmp_path_factory.mktemp("shim") / "shim.so"
+    source = Path(__file__).with_name("shim.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", target, source, "-ldl"], check=True)
+    return str(target)
 
 
 @pytest.fixture

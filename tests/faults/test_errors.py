@@ -1,6 +1,8 @@
 """F3, F4: calls of the system that fail, for good or once: no silent success, words for it, and all right afterwards."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -49,7 +51,7 @@ def judged(scene, wanted, point, code, said):
 
 
 @pytest.mark.parametrize("where", ["runner", "box"])
-def test_f3_f4_a_call_that_fails_is_told_of_and_nothing_is_lost(scenes, wanted, where, tmp_path):
+def test_a_call_that_fails_is_told_of_and_nothing_is_lost(scenes, wanted, where, tmp_path):
     """F3 (no space, quota, input/output: persistent), F4 (stale handle, interrupted call: once)."""
     counts, before = made.counted(scenes[0], tmp_path / "log", where)
     codes = []
@@ -69,3 +71,25 @@ def test_f3_f4_a_call_that_fails_is_told_of_and_nothing_is_lost(scenes, wanted, 
     found = made.each(scenes, chosen, act)
     print(f"{where}: {len(chosen)} tried, ended with { ({code: codes.count(code) for code in codes}) }")
     assert found == []
+
+
+def test_a_room_of_the_runner_that_cannot_be_read_is_not_called_changed(scenes, tmp_path):
+    """F4, where the runner holds its own files to the manifest: it does not know that they have changed."""
+    _, before = made.counted(scenes[0], tmp_path / "log", "runner")
+    for ahead in (5, 15, 25):
+        words = inject("close", "EINTR", "", before["close"] + ahead)
+        code, said = scenes[0].go(strace=scenes[0].strace(*words))
+        assert code in (0, 3), said
+    scenes[0].quiet()
+
+
+def test_a_manifest_that_the_disk_does_not_give_is_not_called_changed(scenes):
+    """F3, in the verifier: of what cannot be read nothing is known."""
+    read = ["-P", str(scenes[0].path / "manifest.json"), "-e", "inject=read,fstat,newfstatat:error=EIO"]
+    found = subprocess.run(
+        [*scenes[0].strace("-f", *read), sys.executable, "-I", "-B", scenes[0].path / "verify.py"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (found.returncode, found.stderr) == (3, f"{scenes[0].path}/manifest.json: Input/output error\n")

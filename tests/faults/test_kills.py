@@ -13,7 +13,7 @@ def kill(name, count):
 
 
 @pytest.mark.parametrize("where", ["runner", "box"])
-def test_f1_whatever_is_killed_at_any_call_the_table_is_the_same_in_the_end(scenes, wanted, where, tmp_path):
+def test_whatever_is_killed_at_any_call_the_table_is_the_same_in_the_end(scenes, wanted, where, tmp_path):
     """F1, in the runner itself and in the box: the loop, its lanes, and their steps."""
     counts, _ = made.counted(scenes[0], tmp_path / "log", where)
     points = {name: [(name, count) for count in range(1, most + 1)] for name, most in counts.items()}
@@ -35,4 +35,5 @@ def test_f1_whatever_is_killed_at_any_call_the_table_is_the_same_in_the_end(scen
     found = made.each(scenes, chosen, act)
     print(f"{where}: {sum(counts.values())} calls, {len(chosen)} tried, {sum(hit)} killed")
     assert found == []
-    assert sum(hit) > 0.8 * len(hit)
+    # How often a loop looks about it hangs on how fast it goes: in the box not every call is met a second time.
+    assert sum(hit) > (0.8 if where == "runner" else 0.25) * len(hit)

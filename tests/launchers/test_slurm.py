@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from sciflow import containers
 from sciflow.errors import WorkflowError
 from sciflow.launchers import slurm
 from sciflow.workflow import load
 from tests import small
+from tests.containers import images
 
 HEAD = 'format = 1\n[workflow]\nname = "x"\n[tasks.t]\nrun = ["true"]\n'
 SCONTROL = """\
@@ -19,8 +21,8 @@ echo "JobId=7 JobName=x UserId=ada(1) Command=$TYPED WorkDir=/somewhere StdErr=/
 """
 
 
-def text(**options):
-    return slurm.render({"name": "digits", "slurm": options})["launch.sh"]
+def text(boxes=(), **options):
+    return slurm.render({"name": "digits", "slurm": options, "boxes": list(boxes)})["launch.sh"]
 
 
 def started(script, *words, typed=None, folder, **environment):
@@ -95,15 +97,20 @@ def test_whatever_the_file_lets_through_can_be_rendered(tmp_path):
     assert every in text(**dict(workflow.slurm))
 
 
-def test_a_shell_can_read_it(tmp_path):
-    (tmp_path / "launch.sh").write_text(text(partition="main"))
+BOXED = containers.boxes(images.debian())
+
+
+@pytest.mark.parametrize("boxes", [(), BOXED])
+def test_a_shell_can_read_it(tmp_path, boxes):
+    (tmp_path / "launch.sh").write_text(text(boxes, partition="main"))
     found = subprocess.run(["/bin/sh", "-n", tmp_path / "launch.sh"], capture_output=True, check=False)
     assert (found.returncode, found.stderr) == (0, b"")
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
-def test_shellcheck_has_nothing_to_say(tmp_path):
-    (tmp_path / "launch.sh").write_text(text(partition="main"))
+@pytest.mark.parametrize("boxes", [(), BOXED])
+def test_shellcheck_has_nothing_to_say(tmp_path, boxes):
+    (tmp_path / "launch.sh").write_text(text(boxes, partition="main"))
     found = subprocess.run(["shellcheck", tmp_path / "launch.sh"], capture_output=True, text=True, check=False)
     assert found.stdout == ""
 
@@ -179,3 +186,29 @@ def test_without_a_fit_python_it_says_what_to_do(bundle, tmp_path, script):
     )
     assert (found.returncode, found.stdout) == (3, "")
     assert "no python3 (3.6 or newer) here" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("Resources", "a node that has enough free (Resources)"),
+        ("QOSMaxJobsPerUserLimit", "a bound of your account on how much runs at once (QOSMaxJobsPerUserLimit)"),
+        ("AssocGrpCpuLimit", "a bound of your account on how much runs at once (AssocGrpCpuLimit)"),
+        ("ReqNodeNotAvail, Reserved for maintenance", "nodes that are away, or kept for maintenance"),
+        ("SomethingNew", "SomethingNew"),
+    ],
+)
+def test_what_a_job_waits_for_is_said_in_plain_words(reason, words):
+    assert slurm.said(reason).startswith(words)
+
+
+def test_what_is_the_round_s_own_affair_is_no_option_of_the_script():
+    assert "max" not in text(partition="main", max_jobs=36, max_running=4).partition("# sciflow")[0]
+
+
+@pytest.mark.parametrize("place", ['name = "x"', "[tasks.t]"])
+@pytest.mark.parametrize("name", ["a b", "$(id)", "a;b", "-x", "a\\nb", "50%", "a'b", "größe", "a/b", "x" * 65])
+def test_a_hostile_name_is_refused_by_the_file(tmp_path, place, name):
+    text = HEAD.replace(place, place.replace("x", name) if "name" in place else f'[tasks."{name}"]')
+    with pytest.raises(WorkflowError, match=r"letters, digits, `_` and `-`, a letter first|control character"):
+        load.parse(text, file=tmp_path / "workflow.toml")

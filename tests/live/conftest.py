@@ -1,5 +1,6 @@
 """Real parts, used as a plain user would: a folder of that user's own, its commands, and a small study in a Debian image."""
 
+import functools
 import os
 import pwd
 import shutil
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from sciflow import api
+from tests.live import sweep
+from tests.live.cluster import MISHAPS, PREEMPTING, Cluster
 
 PLAIN_USER = "sci"  # made by tests/testbed/install.sh; used when the tests themselves run as root
 SCRIPT = """\
@@ -123,6 +126,21 @@ def plain(cache):
     user.give(folder)
     yield user
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def cluster():
+    """Give a cluster of the test's own: a new one each time, for what a crash has left in one can meet the next jobs."""
+    if os.getuid():
+        pytest.skip("only root starts a cluster of its own")
+    with Cluster(more=MISHAPS, partition=PREEMPTING) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def tables():
+    """Give what returns the table of a sweep of so many points that nothing has disturbed."""
+    return functools.cache(sweep.undisturbed)
 
 
 def compiled(folder, *, image=IMAGE, fails="none"):

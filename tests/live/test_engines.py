@@ -1,12 +1,14 @@
 """One bundle, three engines: the same table from Apptainer as a plain user, from Docker, and from the host."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
 
 import pytest
 
+from sciflow import api
 from sciflow.runner import records
 from tests.conftest import plain_user
 from tests.live.conftest import IMAGE, STEPS, compiled, table
@@ -60,6 +62,9 @@ def test_podman_gives_the_table_of_the_host_and_says_what_it_isolates(plain):
         "loop": "python",
         "orphans": "ended",
         "tmp": "own",
+        "hostname": "localhost",
+        "memory": "watched",
+        "packages": "container/packages.txt",
     }
     assert table(bundle) == table(bundle, "host")
 
@@ -69,7 +74,7 @@ def test_a_step_in_the_box_sees_neither_home_nor_network_nor_a_writable_bundle(p
     study = plain.folder / "study"
     study.mkdir()
     (study / "peek.py").write_text(
-        "import json, os\n"
+        "import json, os, socket\n"
         # /sys may show the host's devices by name; /proc/net is what this process can reach.
         "devices = sorted(line.split(':')[0].strip() for line in open('/proc/net/dev') if ':' in line)\n"
         "def writable(path):\n"
@@ -80,13 +85,13 @@ def test_a_step_in_the_box_sees_neither_home_nor_network_nor_a_writable_bundle(p
         "        return False\n"
         "json.dump({'net': ' '.join(devices), 'home': os.path.exists('/home/sci'), 'code': writable('/sciflow/code'),\n"
         "           'inputs': writable('/sciflow/inputs'), 'out': writable('.'), 'tmp': writable('/tmp'),\n"
-        "           'secret': os.environ.get('MY_VOICE', '')}, open('metrics.json', 'w'))\n"
+        "           'secret': os.environ.get('MY_VOICE', ''), 'host': socket.gethostname(),\n"
+        "           'shared': os.environ.get('TMPDIR', '')}, open('metrics.json', 'w'))\n"
     )
     (study / "workflow.toml").write_text(
         f'format = 1\n[workflow]\nname = "peek"\n{IMAGE}[code]\ninclude = ["peek.py"]\n[parameters]\nx = [1]\n'
         '[tasks.peek]\nrun = ["python3", "peek.py"]\nmetrics = "metrics.json"\n'
     )
-    from sciflow import api
 
     bundle = api.compile(study / "workflow.toml").path
     plain.give(plain.folder)
@@ -102,6 +107,8 @@ def test_a_step_in_the_box_sees_neither_home_nor_network_nor_a_writable_bundle(p
         "out": True,
         "tmp": True,
         "secret": "",
+        "host": "localhost",
+        "shared": "",
     }
 
 
@@ -141,3 +148,31 @@ def test_an_image_that_is_not_there_is_named_and_nothing_is_run(plain, tmp_path)
     assert found.returncode == 3
     assert "sciflow fetch" in found.stderr
     assert not (bundle / "runs/main/segments").exists()
+
+
+@pytest.mark.live("apptainer")
+def test_in_an_image_with_busybox_only_memory_is_watched_and_a_step_has_a_folder_for_what_is_temporary(plain):
+    study, root = plain.folder / "study", plain.folder / "root"
+    for folder in ("bin", "dev", "proc", "sys", "tmp", "var/tmp", "etc"):
+        (root / folder).mkdir(parents=True)
+    shutil.copy(shutil.which("busybox"), root / "bin" / "busybox")
+    for name in ("sh", "cat", "head", "tr", "sleep", "setsid", "echo", "pwd", "hostname"):
+        (root / "bin" / name).symlink_to("busybox")
+    study.mkdir()
+    subprocess.run(["mksquashfs", root, study / "tiny.sqfs", "-quiet", "-no-progress"], check=True, capture_output=True)
+    (study / "workflow.toml").write_text(
+        'format = 1\n[workflow]\nname = "tiny"\n[image]\nfile = "tiny.sqfs"\n[parameters]\nx = [1]\n'
+        "[tasks.look]\nshell = 'echo \"$TMPDIR\"; pwd; hostname'\nresources = { memory = '100 MB', time = '1m' }\n"
+        "[tasks.hold]\nshell = \"held=$(head -c 90000000 /dev/zero | tr '\\\\0' a); sleep 30; echo ${{#held}}\"\n"
+        "resources = { memory = '40 MB', time = '1m' }\nretry = { times = 0 }\n"
+    )
+    bundle = api.compile(study / "workflow.toml").path
+    plain.give(plain.folder)
+    found = plain.run(bundle / "launch.sh")
+    assert found.returncode == 5, found.stderr
+    settled, (box,) = facts(bundle, "main")
+    assert (box["loop"], box["memory"], box["tmp"], box["hostname"]) == ("sh", "watched", "shared", "localhost")
+    temporary, folder, name = settled["look", 0]["stdout"].splitlines()
+    assert (temporary, name) == (folder, "localhost")
+    assert (settled["hold", 0]["state"], settled["hold", 0]["wall_s"] < 25) == ("memory", True)
+    assert (bundle / box["packages"]).read_text() == ""

@@ -83,3 +83,32 @@ def test_nothing_that_the_repository_s_settings_name_is_run(study, tmp_path):
 def test_without_git_there_is_no_commit(study, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert commit.of(study, ["t.py"]) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://example.org/a/b.git", "https://example.org/a/b.git"),
+        ("https://me:s3cret@example.org/a/b.git", "https://example.org/a/b.git"),
+        ("https://s3cret@example.org:8443/a.git?token=s3cret#x", "https://example.org:8443/a.git"),
+        ("https://me:s3@cret@example.org/a.git", "https://example.org/a.git"),
+        ("https://me:s3/cret@example.org/a.git", ""),
+        ("https://me:s3#cret@example.org/a.git", ""),
+        ("ssh://git@example.org:22/a.git", "ssh://example.org:22/a.git"),
+        ("git@example.org:a/b.git", "example.org:a/b.git"),
+        ("me:s3cret@example.org:a", ""),
+        ("/home/me/a.git", ""),
+        ("../a.git", ""),
+        ("file:///home/me/a.git", ""),
+        ("", ""),
+    ],
+)
+def test_a_remote_is_told_without_credentials_and_a_place_of_this_machine_not_at_all(study, url, told):
+    git(study, "config", "remote.origin.url", url)
+    assert commit.of(study, ["t.py"]).remote == told
+
+
+def test_what_the_user_s_settings_put_in_the_place_of_an_address_is_not_told(study):
+    git(study, "config", "remote.origin.url", "https://example.org/a.git")
+    git(study, "config", "url.https://me:s3cret@example.org/.insteadOf", "https://example.org/")
+    assert commit.of(study, ["t.py"]).remote == "https://example.org/a.git"

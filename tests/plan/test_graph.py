@@ -368,3 +368,31 @@ def test_a_functions_entry_has_its_name_and_its_result_and_no_words(tmp_path):
 def test_another_function_of_the_same_file_has_another_digest(tmp_path):
     digests = {task(function(tmp_path, FUNCTION.replace(":f", name)), "f")["digest"] for name in (":f", ":g")}
     assert len(digests) == 2
+
+
+CFD = '[tasks.cfd]\nrun = ["cfd"]\nresources = { nodes = 2, ranks = 8, mpi = "pmix" }\n'
+RANK_BOX = {"engine": "host", "enter": ["a"], "enter_rank": ["b"]}
+
+
+def boxes(tmp_path, text):
+    workflow = parsed(tmp_path, text)
+    return graph.plan(workflow, workflow.sweeps[0], lock.Lock(), [RANK_BOX])["boxes"]
+
+
+def test_ranks_stand_in_the_plan_of_a_task_that_has_them_and_in_no_other(tmp_path):
+    plan, _ = planned(tmp_path, PREPARE, CFD)
+    assert task(plan, "cfd")["resources"] == {
+        **task(plan, "prepare")["resources"],
+        "nodes": 2,
+        "ranks": 8,
+        "mpi": "pmix",
+    }
+    assert boxes(tmp_path, CFD) == [RANK_BOX]
+    assert boxes(tmp_path, PREPARE) == [{"engine": "host", "enter": ["a"]}]
+
+
+@pytest.mark.parametrize("other", ["ranks = 4", "nodes = 1", 'mpi = "pmi2"'])
+def test_how_many_ranks_there_are_and_where_is_part_of_the_key(tmp_path, other):
+    key, was = other.split(" = ")[0], {"ranks": "ranks = 8", "nodes": "nodes = 2", "mpi": 'mpi = "pmix"'}
+    digests = {task(planned(tmp_path, text)[0], "cfd")["digest"] for text in (CFD, CFD.replace(was[key], other))}
+    assert len(digests) == 2

@@ -65,13 +65,17 @@ def test_a_workflow_that_runs_now_pins_no_zone(tmp_path):
 
 
 def test_the_zone_is_kept_from_the_lock_that_is_there(tmp_path):
-    night = Workflow(name="study", schedule=Schedule(policy="off-peak", hours="22:00-08:00", timezone="Europe/Zurich"))
+    night = Workflow(
+        name="study", schedule=Schedule(policy="off-peak", hours=("22:00-08:00",), timezone="Europe/Zurich")
+    )
     old = Lock(timezone="Europe/Zurich", transitions=((0, 3600),))
     assert lock.files(night, tmp_path, old).transitions == ((0, 3600),)
 
 
 def test_update_asks_for_the_zone_anew(tmp_path):
-    night = Workflow(name="study", schedule=Schedule(policy="off-peak", hours="22:00-08:00", timezone="Europe/Zurich"))
+    night = Workflow(
+        name="study", schedule=Schedule(policy="off-peak", hours=("22:00-08:00",), timezone="Europe/Zurich")
+    )
     old = Lock(timezone="Europe/Zurich", transitions=((0, 3600),))
     new = lock.resolve(night, tmp_path, old, update=lock.ALL, progress=print)
     assert new.transitions == lock.transitions("Europe/Zurich")

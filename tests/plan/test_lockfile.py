@@ -63,7 +63,8 @@ locks = st.builds(
     ),
     st.none() | images,
     files,
-    st.none() | st.builds(Commit, id=digests, clean=st.booleans()),
+    st.none()
+    | st.builds(Commit, id=digests, clean=st.booleans(), remote=st.sampled_from(["", "https://example.org/a"])),
     inputs,
     zones,
 )

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from sciflow.runner import names, order, points, records
 from sciflow.runner.grants import Grants
+from tests.runner.conftest import still
 
 settings.register_profile("order", max_examples=100, deadline=None)
 LAW = settings.get_profile("order")
@@ -110,7 +111,7 @@ def test_a_failure_loses_what_needs_it_and_nothing_else(graph, random, failures)
     assert lost.isdisjoint(ended)
     assert len(lost) == len(found.lost)
     assert lost | set(ended) == set(steps.all())
-    assert (found.wanted(), found.left()) == (set(), (0, 0))
+    assert (still(found), found.left()) == (set(), (0, 0))
 
 
 @LAW
@@ -228,7 +229,7 @@ def test_what_is_on_record_and_what_is_wanted_decide_what_runs(graph, data):
     found = order.Order(plan, steps, standing, wanted)
     untold = {key for key in lost if states[key] != names.SKIPPED}
     assert {(name, step) for name, step, _ in found.lost} == untold
-    assert (set(found.idle), found.wanted(), found.total) == (idle, runs, len(runs) + len(untold))
+    assert (set(found.idle), still(found), found.total) == (idle, runs, len(runs) + len(untold))
     assert {key for what, key, _, _ in play(found, Random(0)) if what == "start"} == runs
 
 
@@ -243,4 +244,4 @@ def test_a_standing_that_tells_all_at_once_says_the_same(graph, data):
             return order.codes(order.Settled(standing), name, steps.count(name))
 
     one, two = order.Order(plan, steps, standing), order.Order(plan, steps, Told(standing))
-    assert (one.wanted(), list(one.lost), one.idle) == (two.wanted(), list(two.lost), two.idle)
+    assert (still(one), list(one.lost), one.idle) == (still(two), list(two.lost), two.idle)

@@ -4,6 +4,7 @@ import copy
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -169,7 +170,7 @@ def studies(folder):
     """Yield the function that compiles tasks, points, code and inputs (texts by path) into a sealed bundle in a folder."""
     started = []
 
-    def make(tasks, rows=({},), *, code=(), inputs=(), boxes=(HOST,), name="t", schedule=NOW, slurm=()):
+    def make(tasks, rows=({},), *, code=(), inputs=(), boxes=(HOST,), name="t", schedule=NOW, slurm=(), image=None):
         rows = [dict(row) for row in rows]
         source = folder / "source"
         for path, text in [*dict(code).items(), *dict(inputs).items()]:
@@ -201,7 +202,7 @@ def studies(folder):
                 entry.name: {"path": f"{entry.name}/{Path(entry.path).name}", "sha256": entry.sha256}
                 for entry in lock.inputs
             },
-            "image": None,
+            "image": image,
             "boxes": list(boxes),
             "metrics": [],
             "charts": [],
@@ -274,3 +275,24 @@ def alive():
         return found
 
     return count
+
+
+def program(folder, name, text):
+    """Write a program of the test's own and return its path."""
+    file = folder / name
+    file.write_text("#!/bin/sh\n" + text)
+    file.chmod(file.stat().st_mode | stat.S_IXUSR)
+    return str(file)
+
+
+@pytest.fixture
+def programs(tmp_path, monkeypatch):
+    """Return a function that puts programs first on the PATH."""
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    return lambda **texts: [program(tmp_path / "bin", name, text) for name, text in texts.items()]
+
+
+def still(order):
+    """Return the (task, step) that an order has still to run."""
+    return {(name, step) for name, steps in order.remaining().items() for step in steps}

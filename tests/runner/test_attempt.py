@@ -9,10 +9,10 @@ from tests.runner.conftest import task
 CHECKPOINT = {"path": "ckpt", "signal": 10, "before_s": 5}
 
 
-def judged(code=0, number=0, *, killed=0, told=None, asked=None, **more):
+def judged(code=0, number=0, *, killed=0, told=None, asked=None, stopping=False, **more):
     attempt = Attempt("a", task("t", "true", **more), 0, {})
     attempt.told, attempt.asked = told, asked
-    return attempt.judged(End("a", code, number, 0.0, 0.0, 1.0, 0, 0, 0.0, 0.0, killed))
+    return attempt.judged(End("a", code, number, 0.0, 0.0, 1.0, 0, 0, 0.0, 0.0, killed), stopping=stopping)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,9 @@ def judged(code=0, number=0, *, killed=0, told=None, asked=None, **more):
         ({"number": 10, "asked": 1, "checkpoint": CHECKPOINT}, ("interrupted", "stopped at a checkpoint")),
         ({"asked": 1, "checkpoint": CHECKPOINT}, ("done", "")),
         ({"number": 11, "checkpoint": CHECKPOINT}, ("failed", "signal 11")),
+        ({"number": 15, "stopping": True}, ("interrupted", "stopped as its worker was")),
+        ({"code": 1, "stopping": True}, ("interrupted", "stopped as its worker was")),
+        ({"stopping": True}, ("done", "")),
     ],
 )
 def test_an_end_is_taken_for_what_it_was(end, found):

@@ -244,7 +244,7 @@ def test_a_box_that_says_something_else_does_not_open(places, tmp_path):
 
 def test_a_box_may_hand_its_first_line_on_in_pieces(places, tmp_path):
     loop = box.Loop(
-        engine("e", enter=["sh", "-c", "printf ready; sleep 0.1; printf '\\tpython\\t\\t\\n'; cat", "x"]),
+        engine("e", enter=["sh", "-c", "printf ready; sleep 0.1; printf '\\tpython\\t\\t\\th\\t1\\n'; cat", "x"]),
         places,
         str(tmp_path / "log"),
     )
@@ -254,7 +254,7 @@ def test_a_box_may_hand_its_first_line_on_in_pieces(places, tmp_path):
 
 def test_a_box_that_is_gone_is_seen(places, tmp_path):
     loop = box.Loop(
-        engine("e", enter=[sys.executable, "-c", "print('ready\\tpython\\t\\t', flush=True); input()", "x"]),
+        engine("e", enter=[sys.executable, "-c", "print('ready\\tpython\\t\\t\\th\\t1', flush=True); input()", "x"]),
         places,
         str(tmp_path / "log"),
     )

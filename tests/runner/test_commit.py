@@ -66,7 +66,8 @@ def test_the_second_to_publish_is_superseded_and_takes_the_first_for_its_own(tmp
     assert [path.name for path in (tmp_path / "outputs" / "a" / "000003").iterdir()] == ["t1"]
 
 
-def test_a_name_whose_record_was_taken_away_is_told_of(tmp_path, worker):
+def test_a_name_whose_record_was_taken_away_is_told_of(tmp_path, worker, monkeypatch):
+    monkeypatch.setenv("SCIFLOW_LATE_S", "0.1")
     (tmp_path / "outputs" / "a" / "000003" / "gone").mkdir(parents=True)
     batch, _, _ = worker("w1")
     batch.add(*success(tmp_path, 3, "t1"))

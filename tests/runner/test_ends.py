@@ -1,5 +1,10 @@
 """From the end of an attempt to its record, through real steps."""
 
+import contextlib
+import subprocess
+
+import pytest
+
 from tests.runner.conftest import task
 
 
@@ -54,3 +59,30 @@ def test_a_long_stream_is_in_the_archive_of_its_worker(study):
     archive = (found.run_folder / "logs" / f"{record['worker']}.log").read_bytes()
     assert (archive[at : at + size], total) == (b"x\n" * 50000, 100000)
     assert (len(record["stdout"]) < 20000, record["stderr"], "stderr" in record["logs"]) == (True, "end\n", False)
+
+
+@contextlib.contextmanager
+def small(place):
+    """Put a disk that is soon full on a folder."""
+    place.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
+    if subprocess.run(words, capture_output=True, check=False).returncode:
+        pytest.skip("no tmpfs may be mounted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", place], check=True)
+
+
+@pytest.mark.parametrize("then", ["", "|| exit 0"])  # or its metrics are cut off, which is found as they are read
+def test_what_failed_for_want_of_room_is_not_taken_for_its_own_failure(study, tmp_path, then):
+    """F3: the disk on which the run is, as the step meets it."""
+    large = tmp_path / "large"
+    large.write_bytes(b"1" * 3_000_000)
+    found = study([task("a", f"cat '{large}' > m {then}", metrics="m", outputs={"p": "p"})])
+    with small(found.path / "runs"):
+        assert "No space left" in found.run(code=3).stderr
+        assert found.states() == {}
+        large.write_text('{"y": 1}')
+        found.run(code=5)
+        assert found.settled()["a", 0]["reason"] == "`p` was not written"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -319,3 +320,43 @@ def test_a_real_cgroup_s_quota_is_found_above_the_process_s_own(cgroup):
     v1 = {"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "150000"}
     found = cgroup("cpu", v1 if VERSION_1 else {"cpu.max": "150000 100000"})
     assert (found["cpus"], found["sources"]["cpus"]["cgroup"]) == (1, 1)
+
+
+# ---- What else is told of a machine
+
+
+def test_gpus_are_told_by_their_models_in_the_order_of_the_bus(tmp_path):
+    for bus, model in (("0000:81:00.0", "NVIDIA B"), ("0000:01:00.0", "NVIDIA A"), ("0000:c1:00.0", "")):
+        folder = tmp_path / "proc/driver/nvidia/gpus" / bus
+        folder.mkdir(parents=True)
+        folder.joinpath("information").write_text(f"Model: \t\t {model}\nIRQ:   \t\t 7\n" if model else "IRQ: 7\n")
+    assert facts.gpu_models(str(tmp_path)) == ["NVIDIA A", "NVIDIA B", ""]
+
+
+def test_a_machine_without_nvidia_s_driver_has_no_models(tmp_path):
+    assert facts.gpu_models(str(tmp_path)) == []
+
+
+def test_limits_are_those_that_a_process_has():
+    code = "import json; from sciflow.runner import facts; print(json.dumps(facts.limits()))"
+    words = ["sh", "-c", 'ulimit -S -n 100 && ulimit -S -c 0 && exec "$@"', "sh", sys.executable, "-c", code]
+    found = json.loads(subprocess.run(words, check=True, capture_output=True).stdout)
+    assert (found["nofile"], found["core"]) == (100, 0)
+    assert set(found) == {"as", "core", "cpu", "data", "fsize", "memlock", "nofile", "nproc", "stack"}
+
+
+def test_what_has_no_limit_has_a_null():
+    found = facts.limits()
+    soft = {name: resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}"))[0] for name in found}
+    assert {name for name, value in found.items() if value is None} == {
+        name for name, value in soft.items() if value == resource.RLIM_INFINITY
+    }
+
+
+def test_a_python_that_was_borrowed_says_of_which_image(tmp_path):
+    (tmp_path / "image").write_text(f"sha256:{'a' * 64}\n")
+    assert facts.borrowed(str(tmp_path / "bin" / "python3")) == f"sha256:{'a' * 64}"
+
+
+def test_a_host_s_own_python_is_not_borrowed():
+    assert facts.host()["borrowed"] == ""

@@ -1,4 +1,4 @@
-"""When it is open, when it opens, when it closes: nights, weekends, both changes of the clocks."""
+"""When it is open, when it opens, when it closes: nights, weekends, holidays, both changes of the clocks."""
 
 import datetime as dt
 from zoneinfo import ZoneInfo
@@ -101,7 +101,7 @@ def test_waiting_counts_from_the_first_launch():
 
 
 def test_waiting_is_of_no_matter_where_it_opens_in_time():
-    assert window({**NIGHTS, "max_wait_s": 12 * 3600}, "2026-11-18 12:00") == ("11-18 22:00", "11-19 08:00")
+    assert window({**NIGHTS, "max_wait_s": 36 * 3600}, "2026-11-18 12:00") == ("11-18 22:00", "11-19 08:00")
 
 
 def test_a_zone_without_changes_has_one_offset():
@@ -117,3 +117,100 @@ def test_without_a_zone_it_is_utc():
         at("2026-11-18 09:00", "UTC"),
         at("2026-11-18 17:00", "UTC"),
     )
+
+
+# ---- Several windows, holidays
+
+
+NOONS = {**NIGHTS, "also": [[12 * 60, 13 * 60]]}
+
+
+def test_of_several_windows_the_next_one_opens():
+    assert window(NOONS, "2026-11-18 10:00") == ("11-18 12:00", "11-18 13:00")
+    assert window(NOONS, "2026-11-18 14:00") == ("11-18 22:00", "11-19 08:00")
+
+
+def test_windows_that_overlap_or_touch_are_one():
+    assert window({**NIGHTS, "also": [[7 * 60, 9 * 60], [9 * 60, 10 * 60]]}, "2026-11-18 23:00") == (
+        "11-18 23:00",
+        "11-19 10:00",
+    )
+
+
+def test_a_holiday_is_open_all_day_and_joins_the_nights_beside_it():
+    feast = {**NIGHTS, "holidays": ["2026-12-25"]}
+    assert window(feast, "2026-12-24 12:00") == ("12-24 22:00", "12-26 08:00")
+
+
+def test_a_holiday_is_a_day_of_the_zone():
+    feast = {**NIGHTS, "opens": 0, "closes": 0, "weekends": True, "holidays": ["2026-12-24"]}
+    assert window(feast, "2026-12-23 12:00") == ("12-24 00:00", "12-25 00:00")
+
+
+def test_holidays_in_a_row_are_one_window_however_many_they_are():
+    days = [(dt.date(2026, 12, 1) + dt.timedelta(days=day)) for day in range(31)]
+    workdays = [day.isoformat() for day in days if day.weekday() < 5]
+    feast = {**DAYS, "weekends": True, "holidays": workdays}
+    assert window(feast, "2026-11-30 20:00") == ("12-01 00:00", "01-01 00:00")
+
+
+def test_holidays_that_have_passed_do_not_matter():
+    assert window({**NIGHTS, "holidays": ["2020-01-01"]}, "2026-11-18 21:30") == ("11-18 22:00", "11-19 08:00")
+
+
+def test_a_window_that_the_clocks_skip_is_none():
+    skipped = {**NIGHTS, "opens": 120, "closes": 180}  # on 29 March, 03:00 follows 02:00
+    assert window(skipped, "2026-03-29 00:30") == ("03-30 02:00", "03-30 03:00")
+
+
+def test_a_window_within_what_the_clocks_skip_is_moved_on():
+    skipped = {**NIGHTS, "opens": 125, "closes": 170}
+    assert window(skipped, "2026-03-29 00:30") == ("03-29 03:05", "03-29 03:50")
+
+
+# ---- Waiting
+
+
+def test_a_window_within_which_the_waiting_ends_does_not_close():
+    """From then on the hours would not keep it from going on."""
+    assert window({**NIGHTS, "max_wait_s": 12 * 3600}, "2026-11-18 12:00") == ("11-18 22:00", None)
+
+
+def test_a_window_closes_while_there_is_time_left_to_wait():
+    waited = window({**NIGHTS, "max_wait_s": 36 * 3600}, "2026-11-18 23:00", since=at("2026-11-18 12:00"))
+    assert waited == ("11-18 23:00", "11-19 08:00")
+
+
+# ---- Years to come
+
+
+@pytest.mark.parametrize(
+    "zone", ["Europe/Zurich", "America/New_York", "Australia/Lord_Howe", "America/Santiago", "Asia/Kolkata"]
+)
+def test_behind_the_frozen_years_a_zone_goes_on_by_its_rule(zone):
+    frozen, step = [list(pair) for pair in transitions(zone)], 6 * 3600 + 1
+    for instant in range(at("2059-06-01 00:00"), at("2103-01-01 00:00"), step):
+        wanted = dt.datetime.fromtimestamp(instant, ZoneInfo(zone)).utcoffset().total_seconds()
+        assert hours.offset(frozen, instant) == wanted, instant
+
+
+def test_a_window_many_years_from_now_is_where_it_should_be():
+    assert window(NIGHTS, "2071-07-01 12:00") == ("07-01 22:00", "07-02 08:00")
+
+
+# ---- The longest
+
+
+@pytest.mark.parametrize(
+    ("schedule", "length_h"),
+    [
+        (NIGHTS, 10),
+        ({**NIGHTS, "weekends": True}, 58),
+        ({**DAYS, "weekends": True}, 48),
+        (NOONS, 10),
+        ({**NOONS, "holidays": ["1970-01-07"]}, 10),
+        ({**NIGHTS, "opens": 0, "closes": 0, "weekends": True}, 48),
+    ],
+)
+def test_the_longest_window_is_that_of_an_ordinary_week(schedule, length_h):
+    assert hours.longest(schedule) == length_h * 3600

@@ -36,6 +36,25 @@ def test_this_process_is_among_the_processes():
     assert (parent, session, pages > 100) == (os.getppid(), os.getsid(0), True)
 
 
+def test_what_a_process_holds_is_told_where_it_is_more_than_it_may():
+    held = bytearray(64 << 20)
+    assert lane.holds(os.getpid(), 32, {os.getpid(): lane.processes()[os.getpid()]}) >= len(held) >> 20
+
+
+def test_nothing_is_told_of_a_process_that_holds_no_more_than_it_may():
+    assert lane.holds(os.getpid(), 1 << 20, lane.processes()) is None
+
+
+def test_of_what_may_not_be_looked_at_closely_it_is_not_said_how_much_it_holds():
+    me = os.geteuid()
+    try:
+        if me == 0:
+            os.seteuid(65534)
+        assert lane.holds(1, 1, {1: (0, 0, 1 << 30)}) == ""
+    finally:
+        os.seteuid(me)
+
+
 def test_what_stands_in_a_folder_is_taken_away(tmp_path):
     (tmp_path / "deep" / "er").mkdir(parents=True)
     (tmp_path / "deep" / "er" / "file").write_text("x")

@@ -78,9 +78,9 @@ def inside(request):
 
 
 def test_a_loop_says_that_it_is_ready(inside):
-    assert inside[0].kind == (
-        ["ready", "sh", "", ""] if inside[1] is box.shell_fields else ["ready", "python", "adopts", ""]
-    )
+    found, write = inside
+    can = ["sh", "", ""] if write is box.shell_fields else ["python", "adopts", ""]
+    assert found.kind == ["ready", *can, os.uname().nodename, str(found.process.pid)]
 
 
 def test_fields_survive_their_writing():
@@ -117,13 +117,25 @@ def test_a_program_that_is_not_there_ends_with_127(inside, tmp_path):
     assert "no-such-program" in (tmp_path / "err").read_text()
 
 
-def test_a_folder_that_is_not_there_ends_with_127(inside, tmp_path):
+def test_a_step_whose_folder_is_not_there_cannot_be_started(inside, tmp_path):
     found, write = inside
     (tmp_path / "gone").mkdir()
     line = start_of(write, tmp_path / "gone", ["true"]).replace("gone/out", "out").replace("gone/err", "err")
     (tmp_path / "gone").rmdir()
     found.send(line)
-    assert found.end()[2] == "127"
+    assert found.answer()[:2] == ["unable", "t"]
+
+
+@pytest.mark.parametrize("name", ["out", "err"])
+def test_a_step_whose_logs_cannot_be_opened_is_not_started_and_the_next_one_is(inside, tmp_path, name):
+    found, write = inside
+    (tmp_path / name).mkdir()
+    found.send(start_of(write, tmp_path, ["touch", "begun"]))
+    assert found.answer()[:2] == ["unable", "t"]
+    assert not (tmp_path / "begun").exists()
+    (tmp_path / name).rmdir()
+    found.send(start_of(write, tmp_path, ["touch", "begun"]))
+    assert found.end()[1:3] == ["t", "0"]
 
 
 def test_a_step_ignores_no_signal(inside, tmp_path):

@@ -1,5 +1,6 @@
 """Whole small sweeps, by real processes: what is run, what is skipped, what is done again."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sciflow import runner
+from sciflow.runner import journal
 from tests.runner.conftest import NOW, studies, task
 
 TRAIN = """\
@@ -334,3 +336,33 @@ def test_a_start_outside_hours_is_on_record(study):
     made.run("run", "--now")
     (worker,) = [record for record in made.records() if "facts" in record]
     assert worker["outside_hours"] is True
+
+
+def test_a_wait_counts_from_the_first_launch_and_ends_when_it_may(study):
+    found = study([task("a", "true")], schedule={**closed_now(), "max_wait_s": 3600})
+    found.run(code=75)
+    first = found.run_folder / "launched.json"
+    launched = json.loads(first.read_text())["time"]
+    first.write_text(json.dumps({"time": launched - 3600}))
+    found.run()
+    assert found.states() == {("a", 0): "done"}
+
+
+def test_an_element_may_be_told_which_one_it_is(study):
+    found = study([task("a", "true", uses=["x"])], [{"x": 1}, {"x": 2}, {"x": 3}])
+    state = {"arrays": [{"first": 0, "elements": 3, "needs": {"minutes": 9, "lead_s": 90, "time_s": 60}}]}
+    journal.claim(str(found.run_folder), 1, state, [{"a": [[step, step]]} for step in range(3)])
+    settings = {name: value for name, value in os.environ.items() if name != "SLURM_ARRAY_TASK_ID"}
+    found.run("element", "--round", "1", "--array", "0", "--index", "2", "-j", "1", env=settings)
+    assert found.states() == {("a", 2): "done"}
+
+
+def test_a_step_of_several_ranks_is_refused_before_the_first_step_also_degraded(study):
+    spread = {"nodes": 2, "ranks": 4, "mpi": ""}
+    found = study([task("a", "true"), task("cfd", "true", resources=spread)])
+    for more in ((), ("--degrade",)):
+        said = found.run("run", *more, code=3).stderr
+        assert "a step of `cfd` is 4 ranks on 2 nodes, which Slurm alone starts: submit it there" in said
+    assert found.records() == []
+    found.run("run", "--task", "a")
+    assert found.states() == {("a", 0): "done"}

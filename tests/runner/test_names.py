@@ -97,3 +97,18 @@ def test_the_cache_keeps_to_the_desktop_s_convention(monkeypatch, tmp_path):
     monkeypatch.delenv("SCIFLOW_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert names.cache() == str(tmp_path / "sciflow")
+
+
+@pytest.mark.parametrize("name", ["main", "two words", "it's", "50%", "$(id);", "größer", "a.b-c"])
+def test_a_run_may_have_any_name_that_a_folder_and_a_command_can_have(name):
+    assert not names.run_refusal(name)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "-x", ".hidden", "a\nb", "a\tb", "a\0b", "\udcff"])
+def test_a_run_s_name_that_is_no_plain_word_is_refused(name):
+    assert "one plain word" in names.run_refusal(name)
+
+
+def test_a_run_s_name_that_no_folder_could_have_is_refused():
+    assert not names.run_refusal("ü" * 64)
+    assert "at most 128 bytes" in names.run_refusal("ü" * 65)

@@ -6,7 +6,7 @@ import pytest
 
 from sciflow.runner import order, points
 from sciflow.runner.standing import ENDED, PENDING, SKIPPED
-from tests.runner.conftest import task
+from tests.runner.conftest import still, task
 
 FREE = {"cpus": 2, "memory_mib": 100, "gpus": 0}
 CHAIN = [
@@ -60,7 +60,7 @@ def test_a_failure_on_record_loses_what_needs_it():
 
 def test_what_is_on_record_as_skipped_is_not_lost_again():
     found = made(settled={("a", 0): "failed", ("b", 0): "skipped", ("all", 0): "skipped"})
-    assert (list(found.lost), ("b", 0) in found.wanted()) == ([], False)
+    assert (list(found.lost), ("b", 0) in still(found)) == ([], False)
 
 
 def test_a_skipped_step_runs_once_what_it_needs_is_done():
@@ -84,7 +84,7 @@ def test_only_what_is_wanted_runs():
 
 def test_what_needs_something_that_nobody_runs_is_idle():
     found = made(wanted=[("b", 0)])
-    assert (drained(found), found.idle, found.wanted()) == ([], [("b", 0)], set())
+    assert (drained(found), found.idle, still(found)) == ([], [("b", 0)], set())
 
 
 def test_the_longest_path_comes_first():
@@ -276,3 +276,22 @@ def test_an_order_of_many_steps_holds_no_object_a_step(count):
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held < 16_000 + 4 * count
+
+
+def test_of_a_task_that_is_held_none_starts_and_others_take_its_place():
+    found = made([task("long", "true", uses=["x"], resources={"time_s": 900}), task("short", "true", uses=["x"])])
+    held = [found.next(FREE, {"long"}) for _ in range(4)]
+    assert held == [("short", 0), ("short", 1), ("short", 2), None]
+    assert found.next(FREE) == ("long", 0)
+
+
+def test_what_is_held_does_not_stand_before_the_next_of_another_task():
+    found = made([task("long", "true", uses=["x"], resources={"time_s": 900}), task("short", "true", uses=["x"])])
+    assert (found.same("short"), found.same("short", {"long"})) == (None, 0)
+
+
+def test_what_has_not_ended_is_counted_also_while_it_runs():
+    found = made()
+    drained(found)
+    found.ended("a", 0, done=True)
+    assert found.unended() == 6

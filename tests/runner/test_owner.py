@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,22 @@ def held(tmp_path, text, name="w1"):
 def test_a_worker_says_whose_its_folder_is(tmp_path):
     owner.claim(str(tmp_path / "work/w1"))
     assert json.loads((tmp_path / "work/w1/owner.json").read_text()) == facts.owner()
+
+
+def test_workers_that_come_and_go_at_once_do_not_disturb_each_other(tmp_path):
+    work = tmp_path / "work"
+
+    def come_and_go(worker):
+        for turn in range(200):
+            mine = work / f"w{worker}-{turn}"
+            owner.clear_left(str(tmp_path))
+            owner.claim(str(mine))
+            assert (mine / "owner.json").exists()
+            owner.give_up(str(mine))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(come_and_go, range(4)))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_given_up_leaves_nothing(tmp_path):

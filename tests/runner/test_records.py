@@ -112,6 +112,11 @@ def test_the_latest_of_two_failures_counts(tmp_path):
     assert settled(tmp_path, record(attempt="x", state="time", end=2.0), record(attempt="y", state="failed")) == "x"
 
 
+def test_of_two_failures_the_one_that_knew_of_the_other_counts_whatever_the_clocks_said(tmp_path):
+    first, second = record(attempt="x", state="failed", end=9.0), record(attempt="y", state="time", nth=2)
+    assert settled(tmp_path, first, second) == settled(tmp_path, second, first) == "y"
+
+
 def test_a_success_whose_outputs_were_not_published_does_not_count(tmp_path):
     assert settled(tmp_path, record(outputs={"o": {}})) is None
 
@@ -135,12 +140,58 @@ def test_workers_are_kept_by_name(tmp_path):
     assert records.settle(str(tmp_path), [worker])[1]["workers"] == {"w": worker}
 
 
-def test_counts_are_by_task_and_state(run):
-    plan = {"tasks": [{"name": "t", "steps": 5}]}
-    settled, _ = records.settle(run[0], records.read(run[0]))
-    assert records.counts(plan, settled) == {"steps": 5, "tasks": {"t": {"steps": 5, "done": 3}}}
-
-
 def test_a_folder_that_is_not_there_cannot_be_forced_to_the_disk(tmp_path):
     with pytest.raises(OSError, match=os.strerror(errno.ENOENT)):
         records.sync_folder(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("text", [b"", b"{}", b'{"check":"0123456789abcdef"}', b'{"check":"0123456789abcdef";"a":1}'])
+def test_a_line_that_does_not_begin_as_one_is_not_whole(text):
+    assert records.parsed(text) is None
+
+
+def test_of_nothing_that_waits_nothing_is_written(run):
+    before = run[1].read_bytes()
+    segment = records.Segment(run[0], "w2")
+    segment.commit()
+    segment.close()
+    assert (run[1].parent / "w2.jsonl").read_bytes() == b""
+    assert run[1].read_bytes() == before
+
+
+def test_an_index_has_a_row_a_record_of_what_is_settled(tmp_path):
+    segment = records.Segment(str(tmp_path), "w")
+    at = [segment.append(record(step)) for step in range(2)]
+    segment.commit()
+    segment.enter([(at[0], 0, 3, "done"), (at[1], 1, 3, "failed")])
+    segment.close()
+    index = (tmp_path / "segments" / "w.idx").read_bytes()
+    assert list(records.ROW.iter_unpack(index)) == [
+        (at[0], 0, 3, records.STATES.index("done"), 0),
+        (at[1], 1, 3, records.STATES.index("failed"), 0),
+    ]
+    assert records.parsed((tmp_path / "segments" / "w.jsonl").read_bytes()[at[1] : -1])["step"] == 1
+
+
+def test_a_file_system_that_cannot_force_folders_to_the_disk_is_left_to_its_ways():
+    with pytest.raises(OSError, match=os.strerror(errno.EINVAL)):
+        force("/proc")
+    records.sync_folder("/proc")
+
+
+def force(path):
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def test_a_disk_that_fails_under_a_folder_is_named(tmp_path, monkeypatch):
+    def fail(_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fail)  # the kernel's part: no disk here can be made to fail
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)) as caught:
+        records.sync_folder(str(tmp_path))
+    assert caught.value.filename == str(tmp_path)

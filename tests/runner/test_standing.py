@@ -186,3 +186,28 @@ def test_a_success_whose_outputs_were_taken_away_is_to_be_done_again(tmp_path):
     assert stands(tmp_path, plan) == {("a", 0): "done", ("a", 1): "done"}
     shutil.rmtree(tmp_path / "outputs" / "a" / "000000")
     assert stands(tmp_path, plan) == {("a", 1): "done"}
+
+
+def test_the_next_attempt_knows_of_all_before_it_also_of_those_forgotten(tmp_path):
+    write(tmp_path, "w1", [record("a", 0, "failed", 9.0), record("a", 1, "done"), record("b", 0, "time", 9.0, nth=4)])
+    found = standing.Standing(str(tmp_path), PLAN)
+    told = [("a", 0), ("a", 1), ("a", 2), ("b", 0)]
+    assert [found.nth(*key) for key in told] == [2, 2, 1, 5]
+    found.forget_failures()
+    assert [found.nth(*key) for key in told] == [2, 2, 1, 5]
+    found.close()
+
+
+@pytest.mark.parametrize("workers", [("w1", "w2"), ("w2", "w1")])
+def test_the_attempt_that_knew_of_the_other_counts_whatever_the_clocks_said(tmp_path, workers):
+    write(tmp_path, workers[0], [record("a", 0, "interrupted", 9.0)])
+    write(tmp_path, workers[1], [record("a", 0, "failed", 1.0, nth=2)])
+    assert stands(tmp_path)["a", 0] == "failed"
+    assert settled(tmp_path)["a", 0] == "failed"
+
+
+def test_a_task_of_which_a_step_stands_interrupted_is_known(tmp_path):
+    write(tmp_path, "w1", [record("a", 0, names.INTERRUPTED), record("b", 0, names.INTERRUPTED, 1.0)])
+    write(tmp_path, "w2", [record("b", 0, names.DONE, 2.0)])
+    found = standing.Standing(str(tmp_path), PLAN)
+    assert (found.cut("a"), found.cut("b")) == (True, False)

@@ -2,7 +2,9 @@
 
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -51,18 +53,40 @@ def staged(tmp_path, attempt="a1", path="o.txt"):
 
 
 def test_the_first_to_publish_wins(tmp_path):
-    assert step.publish(str(tmp_path), "t", 0, staged(tmp_path))
-    assert not step.publish(str(tmp_path), "t", 0, staged(tmp_path, "a2"))
+    assert step.publish(str(tmp_path), "t", 0, staged(tmp_path), "a1")
+    assert not step.publish(str(tmp_path), "t", 0, staged(tmp_path, "a2"), "a2")
+
+
+def test_what_was_published_though_the_answer_was_an_error_is_known_for_its_own(tmp_path):
+    found = staged(tmp_path)
+    target = Path(records.step_folder(str(tmp_path), "t", 0))
+    target.parent.mkdir(parents=True)
+    Path(found).rename(target)
+    assert step.publish(str(tmp_path), "t", 0, found, "a1")
 
 
 def test_what_the_first_published_stays(tmp_path):
-    step.publish(str(tmp_path), "t", 0, staged(tmp_path))
-    step.publish(str(tmp_path), "t", 0, staged(tmp_path, "a2"))
+    step.publish(str(tmp_path), "t", 0, staged(tmp_path), "a1")
+    step.publish(str(tmp_path), "t", 0, staged(tmp_path, "a2"), "a2")
     assert [path.name for path in Path(records.step_folder(str(tmp_path), "t", 0)).iterdir()] == ["a1"]
 
 
+def test_of_several_workers_each_publishes_its_own_step_though_all_are_the_first_of_the_task(tmp_path):
+    others = 4
+    with ThreadPoolExecutor(others) as pool:
+        for turn in range(200):
+            found = [staged(tmp_path, f"{turn}-{number}") for number in range(others)]
+            begin = Barrier(others)
+
+            def put(number, begin=begin, found=found, turn=turn):
+                begin.wait()
+                return step.publish(str(tmp_path), f"t{turn}", number, found[number], f"{turn}-{number}")
+
+            assert all(pool.map(put, range(others)))
+
+
 def test_an_output_keeps_its_folder(tmp_path):
-    step.publish(str(tmp_path), "t", 7, staged(tmp_path, path="deep/er/o.txt"))
+    step.publish(str(tmp_path), "t", 7, staged(tmp_path, path="deep/er/o.txt"), "a1")
     assert (tmp_path / "outputs" / "t" / "000007" / "a1" / "deep" / "er" / "o.txt").read_text() == "a1"
 
 

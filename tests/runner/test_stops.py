@@ -1,5 +1,6 @@
 """Sweeps that are killed, stopped, or run twice at once: nothing is lost, nothing is doubled, nothing is left."""
 
+import contextlib
 import json
 import os
 import signal
@@ -114,6 +115,22 @@ def test_of_two_at_once_the_loser_is_superseded(study, tmp_path):
     assert loser["attempt"] != found.settled()["a", 0]["attempt"]
 
 
+def writer(pipe, process):
+    """Open a named pipe once a process is about to read it, and return it: the process stands still at that place."""
+    found = []
+
+    def reads():
+        process.send_signal(signal.SIGSTOP)
+        with contextlib.suppress(OSError):  # nobody has opened it for reading yet
+            found.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+            return True
+        process.send_signal(signal.SIGCONT)
+        return False
+
+    until(reads, "nobody reads the pipe")
+    return found[0]
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130), (signal.SIGUSR1, 75)])
 def test_a_stop_before_anything_was_started_is_told_in_a_line(study, tmp_path, number, code):
     found = study([task("a", f"touch '{tmp_path}/started'")])
@@ -121,8 +138,9 @@ def test_a_stop_before_anything_was_started_is_told_in_a_line(study, tmp_path, n
     waits.parent.mkdir(parents=True)
     os.mkfifo(waits)
     process = found.start()
-    with waits.open("w"):  # it opens once the runner reads what is on record, and then waits for more
+    with os.fdopen(writer(waits, process), "wb"):
         process.send_signal(number)
+        process.send_signal(signal.SIGCONT)
         said = process.communicate(timeout=TIMEOUT_S)[1]
     assert (process.returncode, said) == (code, f"sciflow: stopped by signal {number:d}, before anything was started\n")
     assert not (tmp_path / "started").exists()
@@ -157,3 +175,22 @@ def test_after_a_stop_it_goes_on(study, tmp_path):
     (tmp_path / "gate").touch()
     found.run()
     assert set(found.states().values()) == {"done"}
+
+
+def test_a_step_that_was_told_to_stop_before_its_worker_has_not_failed(study, tmp_path):
+    # A scheduler tells all processes of a job, one after another.
+    text = f"echo $$ > '{tmp_path}/pid.part'; mv '{tmp_path}/pid.part' '{tmp_path}/pid'; while :; do sleep 0.02; done"
+    found = study([task("a", text), task("b", "true", needs=["a"])])
+    process = found.start()
+    until((tmp_path / "pid").exists, "the step does not begin")
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 75, said
+    assert found.states() == {("a", 0): "interrupted"}
+
+
+def test_a_step_that_ends_by_such_a_signal_alone_has_failed(study):
+    found = study([task("a", "kill -TERM $$")])
+    found.run(code=5)
+    assert found.states() == {("a", 0): "failed"}

@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from sciflow.bundle.seal import seal
+from sciflow.plan.commit import Commit
 from tests.runner.conftest import HOST, boxed, studies, task
 
 HOSTILE = {
@@ -73,6 +75,13 @@ def test_a_program_that_is_not_there_is_named(study, loop_box):
     record = one(study, ["no-such-program"], [loop_box]).settled()["a", 0]
     assert record["code"] == 127
     assert "no-such-program" in record["stderr"]
+
+
+def test_a_step_whose_folder_the_box_does_not_see_is_the_surroundings_fault(study, loop_box):
+    found = one(study, "true", [{**loop_box, "paths": {**loop_box["paths"], "work": "/nowhere"}}], code=3)
+    record = found.settled()["a", 0]
+    assert (record["state"], record["code"]) == ("node", None)
+    assert record["reason"].startswith("the box could not start it: ")
 
 
 def test_a_step_that_takes_too_long_is_ended(study, loop_box):
@@ -192,6 +201,18 @@ def test_what_is_said_on_standard_error_is_kept_apart(study, loop_box):
 
 
 # ---- What a step is given
+
+
+@pytest.mark.parametrize("loop_box", ["sh"], indirect=True)
+def test_a_step_that_shares_a_box_s_tmp_is_told_of_a_folder_of_its_own(study, loop_box):
+    found = one(study, 'echo "$TMPDIR"; pwd', [{**loop_box, "isolation": "container"}], code=0)
+    (worker,) = [record for record in found.records() if "facts" in record]
+    told, folder = found.settled()["a", 0]["stdout"].splitlines()
+    assert (told, worker["box"]["tmp"]) == (folder, "shared")
+
+
+def test_outside_of_containers_a_step_s_own_folder_is_not_handed_out_for_sockets(study):
+    assert one(study, 'echo "$TMPDIR"', code=0).settled()["a", 0]["stdout"] == "\n"
 
 
 def printed(study, loop_box, entry):
@@ -359,6 +380,26 @@ def test_without_a_task_that_has_checkpoints_a_run_keeps_none(study, tmp_path):
 # ---- What is on record about the worker
 
 
+def test_a_worker_says_where_a_seal_says_that_the_code_stood(study):
+    found = study([task("a", "true")])
+    stood = Commit(id="a" * 40, clean=False, remote="https://example.org/a.git")
+    path, data = seal((found.path / "manifest.json").read_bytes(), "t", found.key, stood)
+    (found.path / path).write_bytes(data)
+    found.run()
+    (worker,) = [record for record in found.records() if "facts" in record]
+    assert worker["code"] == {
+        "commit": "a" * 40,
+        "clean": False,
+        "remote": "https://example.org/a.git",
+        "seal": path,
+    }
+
+
+def test_of_code_that_was_in_no_git_nothing_is_said(study):
+    (worker,) = [record for record in one(study, "true", code=0).records() if "facts" in record]
+    assert "code" not in worker
+
+
 def test_a_worker_says_that_nothing_was_isolated(study):
     (worker,) = [record for record in one(study, "true", code=0).records() if "facts" in record]
     assert worker["box"] == {
@@ -370,6 +411,9 @@ def test_a_worker_says_that_nothing_was_isolated(study):
         "loop": "python",
         "orphans": "ended",
         "tmp": "shared",
+        "hostname": os.uname().nodename,
+        "memory": "watched",
+        "packages": "",
     }
 
 
@@ -387,7 +431,8 @@ def test_a_lost_record_of_a_published_step_is_named(study):
     found = one(study, "echo x > o.txt", code=0, outputs={"o": "o.txt"})
     for segment in (found.run_folder / "segments").iterdir():
         segment.unlink()
-    assert "outputs/a/000000 stands, and its record is lost" in found.run(code=4).stderr
+    said = found.run(code=4, env={**os.environ, "SCIFLOW_LATE_S": "0.1"}).stderr
+    assert "outputs/a/000000 stands, and its record is lost" in said
 
 
 def test_a_step_that_takes_its_own_permissions_away_is_cleared(study):
@@ -444,6 +489,14 @@ def test_a_step_that_holds_too_much_is_given_more(study):
     first, second = attempts(found)
     assert (first["state"], second["state"], second["granted"]["memory_mib"]) == ("memory", "done", 80)
     assert first["reason"].startswith("memory limit of 40 MiB: it held ")
+
+
+def test_a_step_that_holds_too_much_is_ended_whichever_loop_started_it(study, loop_box):
+    hold = f"{shlex.quote(sys.executable)} -c 'import time; held = bytearray(60 << 20); time.sleep(30)'"
+    found = one(study, hold, [loop_box], resources={"memory_mib": 40})
+    assert found.settled()["a", 0]["state"] == "memory"
+    (worker,) = [record for record in found.records() if "facts" in record]
+    assert worker["box"]["memory"] == "watched"
 
 
 def test_a_step_that_takes_too_long_is_given_more(study):

@@ -11,8 +11,8 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 APT=(apt-get -qq -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0)
 
 # From this machine's own release.
-OWN=(slurmctld slurmd slurm-client munge docker-registry docker.io podman skopeo mmdebstrap uidmap squashfs-tools busybox-static shellcheck
-     cron faketime strace ca-certificates debian-archive-keyring)
+OWN=(slurmctld slurmd slurm-client slurmdbd mariadb-server munge docker-registry docker.io podman skopeo mmdebstrap uidmap squashfs-tools
+     busybox-static shellcheck cron faketime strace gcc libc6-dev ca-certificates debian-archive-keyring)
 # Apptainer is in sid only, and needs a libc6 that bookworm lacks and trixie has.
 NEWER=(apptainer squashfuse fuse-overlayfs fuse3)
 # bookworm's Nix knows no flakes that today's Nix would read; this one brings neither a daemon nor users of its own.

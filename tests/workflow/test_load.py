@@ -87,7 +87,7 @@ def test_metrics_schedule_slurm_and_charts_are_read(workflow):
     assert workflow.metrics == (Metric(name="accuracy", goal="maximize", unit="1", require="> 0.5", tolerance=1e-9),)
     assert workflow.schedule == Schedule(
         policy="off-peak",
-        hours="22:00-08:00",
+        hours=("22:00-08:00",),
         weekends=True,
         timezone="Europe/Zurich",
         max_wait_s=172_800,

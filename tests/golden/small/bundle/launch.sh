@@ -36,7 +36,10 @@ if [ -z "${SCIFLOW_PYTHON:-}" ]; then
         if command -v "$SCIFLOW_PYTHON" >/dev/null 2>&1; then break; fi
     done
 fi
-if ! "$SCIFLOW_PYTHON" -I -S -B -c 'import sys; sys.exit(sys.version_info < (3, 6))' >/dev/null 2>&1; then
+fit() {
+    "$1" -I -S -B -c 'import sys; sys.exit(sys.version_info < (3, 6))' >/dev/null 2>&1
+}
+if ! fit "$SCIFLOW_PYTHON"; then
     echo "sciflow: there is no python3 (3.6 or newer) here: load a module that brings one, or name one:" >&2
     echo "  SCIFLOW_PYTHON=/path/of/python3 ./launch.sh" >&2
     exit 3
