@@ -170,12 +170,13 @@ def trust(line: str, name: str) -> Path:
     entry = f'{name} namespaces="{verdict.NAMESPACE}" {public}\n'
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        known = file.read_text(encoding="utf-8") if file.exists() else ""
-        known += "\n" if known and not known.endswith("\n") else ""  # somebody's editor may have left it out
-        if entry not in known.splitlines(keepends=True):
-            part = file.with_suffix(".part")
-            part.write_text(known + entry, encoding="utf-8")
-            part.replace(file)
+        # Lines are added at the end, in one write: of two who trust somebody at once neither takes the other's away.
+        with file.open("a+", encoding="utf-8") as stream:
+            stream.seek(0)
+            known = stream.read()
+            if entry not in known.splitlines(keepends=True):
+                mended = "" if known.endswith("\n") or not known else "\n"  # somebody's editor may have left it out
+                stream.write(mended + entry)
     except OSError as error:
         raise SurroundingsError(f"`{file}`: {error.strerror}") from error
     return file

@@ -283,3 +283,11 @@ def test_of_many_first_compiles_at_once_all_take_the_same_key():
         found = list(pool.map(lambda _: seal.own(None), range(16)))
     assert len({made.public for made, _ in found}) == 1
     assert sum(fresh for _, fresh in found) == 1
+
+
+def test_of_many_who_are_trusted_at_once_none_is_left_out():
+    line = seal.new("first").line
+    names = [f"somebody{number}" for number in range(64)]
+    with ThreadPoolExecutor(8) as pool:
+        [file] = set(pool.map(lambda name: seal.trust(line, name), names))
+    assert sorted(entry.split()[0] for entry in file.read_text().splitlines()) == sorted(["first", *names])
