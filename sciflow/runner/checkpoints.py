@@ -11,6 +11,7 @@ import shutil
 from . import names, step
 
 PART = ".part-"  # how a copy is called until it is whole
+TRIES = 10  # at a folder that others are at, too
 
 
 def folder(run, task, number):
@@ -21,6 +22,20 @@ def folder(run, task, number):
 def begin(run, task, number, attempt, ended):
     """Make an attempt's folder from the last one's; `ended` are attempts that are known to have. Return its path."""
     mine = os.path.join(folder(run, task, number), attempt)
+    for _ in range(TRIES - 1):
+        try:
+            return _begin(mine, ended)
+        except (FileNotFoundError, shutil.Error):
+            # Another copy of the step took what was looked at, cleared it, or works in what was being copied.
+            step.clear(_part(mine))
+    return _begin(mine, ended)
+
+
+def _part(mine):
+    return os.path.join(os.path.dirname(mine), PART + os.path.basename(mine))
+
+
+def _begin(mine, ended):
     os.makedirs(os.path.dirname(mine), exist_ok=True)
     whole = [entry for entry in os.scandir(os.path.dirname(mine)) if not entry.name.startswith(PART)]
     others = sorted(whole, key=lambda entry: (entry.name in ended, entry.stat().st_mtime))
@@ -29,9 +44,8 @@ def begin(run, task, number, attempt, ended):
     elif others[-1].name in ended:
         os.rename(others[-1].path, mine)
     else:
-        part = os.path.join(os.path.dirname(mine), PART + attempt)
-        shutil.copytree(others[-1].path, part, symlinks=True)
-        os.rename(part, mine)  # a copy that was not finished must not be what the next attempt begins with
+        shutil.copytree(others[-1].path, _part(mine), symlinks=True)
+        os.rename(_part(mine), mine)  # a copy that was not finished must not be what the next attempt begins with
     return mine
 
 

@@ -1,6 +1,9 @@
 """What a step keeps for its next attempt, also where two copies of it run at once."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import pytest
 
 from sciflow.runner import checkpoints
 
@@ -55,3 +58,11 @@ def test_nothing_is_kept_of_a_step_that_is_done(tmp_path):
     write(begun(tmp_path, "a1"), "far")
     checkpoints.done(str(tmp_path), "t", 5)
     assert not Path(checkpoints.folder(str(tmp_path), "t", 5)).exists()
+
+
+@pytest.mark.parametrize("_", range(20))
+def test_many_attempts_that_begin_at_once_all_begin_with_what_was_left(tmp_path, _):
+    write(begun(tmp_path, "a0"), "far")
+    with ThreadPoolExecutor(4) as pool:
+        folders = pool.map(lambda name: begun(tmp_path, name, ["a0"]), ["a1", "a2", "a3", "a4"])
+        assert [read(folder) for folder in folders] == ["far"] * 4
