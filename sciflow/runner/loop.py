@@ -253,17 +253,16 @@ class Loop(object):
         """End what a lane ran that was killed: this process has inherited it."""
         channel.close()
         self._lost_names.add(name)
-        lane.say("lost", name)
         known = {one.pid for one in list(self._lanes.values()) + list(self._servers.values())}
-        while True:
+        orphans = True
+        while orphans:
             orphans = [
                 pid for pid, (parent, _, _) in lane.processes().items() if parent == os.getpid() and pid not in known
             ]
-            if not orphans:
-                return
             for pid in orphans:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
+        lane.say("lost", name)  # not before: what was lost is tried again, and nothing of it may still be at work
 
     def _end(self, *_):
         left = [channel.pid for channel in list(self._lanes.values()) + list(self._servers.values())]

@@ -271,8 +271,8 @@ def test_after_a_kill_it_goes_on_from_the_last_checkpoint(tmp_path, lasting):
     assert left(found) == left(found, "calm")
 
 
-def test_nothing_is_kept_of_what_is_done(tmp_path):
-    found = long(tmp_path / "study", 3000)
+def test_nothing_is_kept_of_what_is_done(tmp_path, lasting):
+    found = long(tmp_path / "study", lasting(2))
     with started(found) as process:
         until_sampling(found, process)
         process.send_signal(signal.SIGTERM)
@@ -298,16 +298,16 @@ name = "shell"
 [code]
 include = ["*.py"]
 [tasks.sample]
-shell = "python3 sample.py series.txt --temperature 2.2 --size 16 --sweeps 6000 --seed 1; echo next >> ran; cp ran {outputs.ran}"
+shell = "python3 sample.py series.txt --temperature 2.2 --size 16 --sweeps SWEEPS --seed 1; echo next >> ran; cp ran {outputs.ran}"
 outputs = { series = "series.txt", ran = "ran.txt" }
 resources = { time = "2s" }
 checkpoint = { path = "ckpt", before = "1s" }
 """
 
 
-def test_a_shell_waits_for_its_command_to_stop_and_does_not_go_on_after_it(tmp_path):
+def test_a_shell_waits_for_its_command_to_stop_and_does_not_go_on_after_it(tmp_path, lasting):
     shutil.copy(ISING / "sample.py", tmp_path)
-    (tmp_path / "workflow.toml").write_text(SHELL)
+    (tmp_path / "workflow.toml").write_text(SHELL.replace("SWEEPS", str(lasting(4))))
     bundle = api.compile(tmp_path / "workflow.toml").path
     folder, code = api.run(bundle, engine="host", quiet=True)
     found = [record for record in records.read(str(folder)) if "facts" not in record]
