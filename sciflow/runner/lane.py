@@ -63,7 +63,7 @@ class Kernel(object):
             import ctypes  # noqa: PLC0415
 
             self._c = ctypes.CDLL(None)
-        except (ImportError, OSError):
+        except (ImportError, OSError, AttributeError):  # a package whose file cannot be looked at is an empty one
             self._c = None
 
     def adopt(self):
