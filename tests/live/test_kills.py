@@ -67,7 +67,9 @@ KINDS = [
 
 @pytest.fixture
 def bed(tmp_path):
-    with broken.bed(tmp_path) as bed, family.adopting():
+    left = tmp_path / "tmp"  # what somebody killed had there stays, and goes with the test's folder
+    left.mkdir()
+    with broken.bed(tmp_path, TMPDIR=str(left)) as bed, family.adopting():
         yield bed
 
 
