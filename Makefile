@@ -1,5 +1,6 @@
 # make demo: the main job on real input.  make test: everything set up, all tests.  make lint: style and types.
-.PHONY: demo test lint environment coverage
+# make quick: the tests that need no real part and are not slow.
+.PHONY: demo test quick lint environment coverage
 
 environment:
 	@sh tools/environment.sh
@@ -10,6 +11,9 @@ demo: environment
 # Two processes: many tests wait, for Slurm's or cron's clock. What shares a part of the test bed stays in one of them.
 test: environment lint
 	.venv/bin/python -m pytest -n 2
+
+quick: environment
+	.venv/bin/python -m pytest -n 2 -q -m "not live and not slow"
 
 lint: environment
 	.venv/bin/ruff check .

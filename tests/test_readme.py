@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.slow
 def test_the_readmes_lines_run(tmp_path):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     (script,) = re.findall(r"<!-- tests/test_readme\.py runs these -->\n```sh\n(.*?)```", text, re.DOTALL)

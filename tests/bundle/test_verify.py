@@ -64,6 +64,7 @@ def test_the_command_and_the_travelling_copy_say_the_same_words(bundle, copy):
     assert a_stranger(bundle, copy).stdout.splitlines() == verify.judge(bundle).lines()
 
 
+@pytest.mark.slow
 def test_every_flipped_byte_is_named_by_all_three(shared, tmp_path):
     copy = shutil.copyfile(shared / "verify.py", tmp_path / "verify.py")
     files = [path for path in sorted(shared.rglob("*")) if path.is_file() and "runs" not in path.parts]

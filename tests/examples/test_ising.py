@@ -21,6 +21,8 @@ from sciflow import api
 from sciflow.runner import records
 from tests.runner.conftest import Study
 
+pytestmark = pytest.mark.slow
+
 ISING = Path(__file__).parents[2] / "examples" / "ising"
 LIMIT_S = 120
 MOST_STARTS = 60

@@ -17,6 +17,8 @@ import pytest
 from tests.faults import scene as made
 from tests.runner.conftest import studies, task
 
+pytestmark = pytest.mark.slow
+
 SEEDS = int(os.environ.get("SCIFLOW_CHAOS", "4"))
 STARTS = 4  # how often it is started again while it is disturbed, at most
 LONGEST_S = 1.5  # into a run, when it is disturbed

@@ -10,6 +10,8 @@ from sciflow.runner import names
 from sciflow.runner.work import GRACE_S, TICK_S
 from tests.property import nights
 
+pytestmark = pytest.mark.slow
+
 CASES = 1000
 AFTER_S = GRACE_S + 2 * TICK_S  # between closing and the end of a step that heeds nothing
 GOAL = 0.9

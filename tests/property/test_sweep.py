@@ -42,6 +42,7 @@ def by_name(found):
 
 
 @LAW
+@pytest.mark.slow
 @given(workflow=spaces())
 def test_the_points_are_those_of_a_brute_force_search(workflow):
     found = made(workflow)
@@ -90,6 +91,7 @@ def test_the_lines_of_the_axes_are_the_canonical_form_of_their_rows(workflow):
 
 
 @LAW
+@pytest.mark.slow
 @given(workflow=spaces(), data=st.data())
 def test_the_runner_reads_from_a_bundle_what_was_compiled(workflow, data):
     found = made(workflow)
@@ -198,6 +200,7 @@ def attempts(draw, resources):
 
 
 @LAW
+@pytest.mark.slow
 @given(workflow=workflows())
 def test_a_written_workflow_is_read_back_equal(workflow):
     found = [made(workflow, index) for index in range(len(workflow.sweeps))]

@@ -8,6 +8,8 @@ import pytest
 from sciflow.runner import closing
 from tests.runner.conftest import NOW, task
 
+pytestmark = pytest.mark.slow
+
 CLOSE = 100_000
 NOON_S = 12 * 3600
 SOON_S = 6  # for a runner to have begun, on a busy machine
