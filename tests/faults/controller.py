@@ -73,13 +73,16 @@ def sbatch(queue, words):
     log = option(words, "output")
     if log and not Path(log.replace("%%", "%")).parent.is_dir():
         sys.exit("sbatch: error: the folder of --output is not there: Slurm would fail this job without a word")
+    script = sys.stdin.read()
+    if not script.strip():  # of a launcher that was killed before it had told it
+        sys.exit("sbatch: error: Batch script is empty!")
     array = re.match(r"0-(\d+)", option(words, "array"))
     job = queue.add(
         name=option(words, "job-name"),
         mark=option(words, "comment"),
         count=int(array.group(1)) + 1 if array else None,
         after=after(option(words, "dependency")),
-        script=sys.stdin.read(),
+        script=script,
     )
     print(job)
 
