@@ -21,8 +21,6 @@ from sciflow import api
 from sciflow.runner import records
 from tests.runner.conftest import Study
 
-pytestmark = pytest.mark.slow
-
 ISING = Path(__file__).parents[2] / "examples" / "ising"
 LIMIT_S = 120
 MOST_STARTS = 60
@@ -115,12 +113,14 @@ def swept(tmp_path_factory):
         yield found
 
 
+@pytest.mark.slow
 def test_the_whole_sweep_agrees_with_onsager(swept):
     assert set(swept.states().values()) == {"done"}
     assert len(swept.states()) == 22
     assert swept.settled()["exact", 0]["metrics"]["worst_errors_off"] < 5
 
 
+@pytest.mark.slow
 def test_the_errors_are_small_enough_to_tell_the_torus_from_the_infinite_lattice(swept):
     rows = [line.split(",") for line in swept.output("exact", 0, "table").splitlines()[1:]]
     (critical,) = [[float(value) for value in row] for row in rows if row[0] == "2.269185314213022"]
@@ -128,6 +128,7 @@ def test_the_errors_are_small_enough_to_tell_the_torus_from_the_infinite_lattice
     assert abs(energy - infinite) > 5 * error > abs(energy - finite)
 
 
+@pytest.mark.slow
 def test_repeats_are_not_alike(swept):
     assert len({swept.output("sample", step, "series") for step in range(21)}) == 21
 
@@ -209,6 +210,7 @@ def until_sampling(found, process):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_signals_at_random_moments_change_no_byte(tmp_path, lasting):
     found = long(tmp_path / "study", lasting(2))
     found.run("run", "--run", "calm")
@@ -229,6 +231,7 @@ def test_signals_at_random_moments_change_no_byte(tmp_path, lasting):
     assert left(found) == left(found, "calm")
 
 
+@pytest.mark.slow
 def test_time_limits_shorter_than_the_step_change_no_byte(tmp_path, lasting):
     calm = long(tmp_path / "calm", lasting(4))
     calm.run()
@@ -242,6 +245,7 @@ def test_time_limits_shorter_than_the_step_change_no_byte(tmp_path, lasting):
     assert left(found) == left(calm)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 def test_stopping_the_runner_at_random_moments_changes_no_byte(tmp_path, lasting, number):
     found = long(tmp_path / "study", lasting(3))
@@ -260,6 +264,7 @@ def test_stopping_the_runner_at_random_moments_changes_no_byte(tmp_path, lasting
     assert left(found) == left(found, "calm")
 
 
+@pytest.mark.slow
 def test_after_a_kill_it_goes_on_from_the_last_checkpoint(tmp_path, lasting):
     found = long(tmp_path / "study", lasting(2))
     found.run("run", "--run", "calm")
@@ -307,6 +312,7 @@ checkpoint = { path = "ckpt", before = "1s" }
 """
 
 
+@pytest.mark.slow
 def test_a_shell_waits_for_its_command_to_stop_and_does_not_go_on_after_it(tmp_path, lasting):
     shutil.copy(ISING / "sample.py", tmp_path)
     (tmp_path / "workflow.toml").write_text(SHELL.replace("SWEEPS", str(lasting(4))))

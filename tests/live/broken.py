@@ -105,9 +105,12 @@ class Outcome:
 
 @contextlib.contextmanager
 def bed(root, **settings):
-    """Give a bed below a folder: its own home, cache and registry, and nothing of this user's indexes and archives."""
-    (root / "study").mkdir()
-    (root / "home").mkdir()
+    """Give a bed below a folder: its own home, cache and registry, and nothing of this user's indexes and archives.
+
+    So are its temporary files: what is killed leaves some, which go with the folder.
+    """
+    for name in ("study", "home", "tmp"):
+        (root / name).mkdir()
     named = [name for name in os.environ if re.match("UV_|PIP_|NIX_|XDG_|SCIFLOW_DEBIAN", name)]
     with serving.serving() as registry:
         yield Bed(
@@ -119,6 +122,7 @@ def bed(root, **settings):
                 "HOME": str(root / "home"),
                 "XDG_CONFIG_HOME": str(root / "home/config"),
                 "SCIFLOW_CACHE": str(root / "cache"),
+                "TMPDIR": str(root / "tmp"),
                 "UV_HTTP_RETRIES": "0",
                 "NIX_CONFIG": "substituters =",
                 **settings,

@@ -67,9 +67,7 @@ KINDS = [
 
 @pytest.fixture
 def bed(tmp_path):
-    left = tmp_path / "tmp"  # what somebody killed had there stays, and goes with the test's folder
-    left.mkdir()
-    with broken.bed(tmp_path, TMPDIR=str(left)) as bed, family.adopting():
+    with broken.bed(tmp_path) as bed, family.adopting():
         yield bed
 
 

@@ -8,8 +8,6 @@ import pytest
 from sciflow.runner import closing
 from tests.runner.conftest import NOW, task
 
-pytestmark = pytest.mark.slow
-
 CLOSE = 100_000
 NOON_S = 12 * 3600
 SOON_S = 6  # for a runner to have begun, on a busy machine
@@ -104,6 +102,7 @@ def test_what_cannot_end_before_closing_is_not_started_and_the_rest_is(study):
     assert "1 steps remain for the next" in said
 
 
+@pytest.mark.slow
 def test_what_is_learned_lets_a_step_start_that_was_declared_longer_and_it_is_ended_at_closing(study):
     schedule, close = closing_soon(hard=True)
     rows = [{"x": x} for x in (0, 1)]
@@ -116,6 +115,7 @@ def test_what_is_learned_lets_a_step_start_that_was_declared_longer_and_it_is_en
     assert record["end"] >= close
 
 
+@pytest.mark.slow
 def test_what_was_cut_off_is_started_again_only_where_it_can_end_by_what_is_declared(study):
     schedule, _ = closing_soon(hard=True, left_s=3000)
     rows = [{"x": x} for x in (0, 1)]
@@ -140,6 +140,7 @@ echo $n > o
 """
 
 
+@pytest.mark.slow
 def test_a_step_is_asked_for_its_checkpoint_before_closing_and_goes_on_at_the_next_opening(study, tmp_path):
     schedule, close = closing_soon(hard=True)
     kept, words = dict(KEPT, before_s=2), COUNT.replace("DONE", str(tmp_path / "done"))
@@ -154,6 +155,7 @@ def test_a_step_is_asked_for_its_checkpoint_before_closing_and_goes_on_at_the_ne
     assert found.output("a", 0, "o") == "600\n"
 
 
+@pytest.mark.slow
 def test_a_step_that_does_not_heed_closing_is_killed_after_its_grace_and_has_not_failed(study):
     schedule, _close = closing_soon(hard=True)
     kept = dict(KEPT, before_s=1)
@@ -164,6 +166,7 @@ def test_a_step_that_does_not_heed_closing_is_killed_after_its_grace_and_has_not
     assert (record["state"], record["signal"], record["reason"]) == ("interrupted", 9, "the hours are over")
 
 
+@pytest.mark.slow
 def test_when_a_soft_window_closes_what_runs_may_end_and_nothing_else_begins(study):
     schedule, close = closing_soon(hard=False)
     rows = [{"x": x} for x in (0, 1)]
@@ -174,6 +177,7 @@ def test_when_a_soft_window_closes_what_runs_may_end_and_nothing_else_begins(stu
     assert "1 steps remain" in said
 
 
+@pytest.mark.slow
 def test_started_with_now_it_is_not_ended_at_closing(study):
     schedule, close = closing_soon(hard=True)
     found = study([task("a", until(close), resources={"time_s": 60})], schedule=schedule)

@@ -74,6 +74,7 @@ def test_a_counter_of_the_killed_counts_from_what_was(tmp_path):
 
 @pytest.mark.parametrize("found", [None, ModuleType("ctypes")], ids=["left out", "cannot be looked at"])
 def test_without_the_c_library_nothing_of_it_is_to_be_had(monkeypatch, tmp_path, found):
+    # As the import system has it: None where there is no such module, an empty one where the file's stat has failed.
     monkeypatch.setitem(sys.modules, "ctypes", found)
     kernel = lane.Kernel()
     assert not any([kernel.adopt(), kernel.end_with_parent(), kernel.sync(0), kernel.scratch(str(tmp_path))])
