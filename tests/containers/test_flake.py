@@ -252,7 +252,8 @@ def running(mark):
 
 
 @pytest.mark.live("nix")
-def test_who_stops_it_stops_nix(study, tmp_path):
+def test_who_stops_it_stops_nix(study, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # nix, ended at once, leaves the folder it built in
     mark = f"mark{os.getpid()}"
     change(study, '"sh" ./build.sh', '"sh" "-c" "while :; do : MARK; done"'.replace("MARK", mark))
 
