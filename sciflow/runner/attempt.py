@@ -42,3 +42,9 @@ class Lane(object):
     def __init__(self, loop, name, task, grant):
         self.loop, self.name, self.task, self.grant = loop, name, task, grant
         self.queue = deque()
+        self.deep = 0  # how many more than the one that runs it is told of, at most
+        self.wall = 0.0  # how long they take, in seconds each
+
+    def full(self):
+        """Say whether it was told of so many that it need not be told of more yet: one message then tells of several."""
+        return len(self.queue) - 1 > self.deep / 2

@@ -164,6 +164,10 @@ class Crew(object):
         """Return the lanes in which steps run."""
         return list(self._lanes)
 
+    def ahead(self):
+        """Return for how many seconds all lanes have been told of work, beside what runs in them."""
+        return min([(len(lane.queue) - 1) * lane.wall for lane in self._lanes] or [0])
+
     @staticmethod
     def alone(task):
         """Say whether no lane of a task's may be in the box that others are in."""

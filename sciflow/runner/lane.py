@@ -28,26 +28,30 @@ HALT = signal.SIGURG  # nobody else sends it, and whoever does not know it ignor
 
 
 def fields(line):
-    """Split a request and undo its escapes."""
-    if "\\" not in line:
-        return line.split("\t")
+    """Split a request (bytes) and undo its escapes."""
+    if b"\\" not in line:
+        return line.split(b"\t")
+    line = line.replace(b"\\\\", b"\0")  # no name, value or word holds a NUL
+    if b"\\" not in line:
+        return line.replace(b"\0", b"\\").split(b"\t")
     return [
-        part.replace("\\\\", "\0").replace("\\t", "\t").replace("\\n", "\n").replace("\0", "\\")
-        for part in line.split("\t")
+        part.replace(b"\\t", b"\t").replace(b"\\n", b"\n").replace(b"\0", b"\\") for part in line.split(b"\t")
     ]
 
 
 def line(told):
-    """Undo `fields`."""
+    """Write a request (text): what `fields` reads, once it is encoded."""
     text = "\t".join(told)
-    if "\\" not in text and "\n" not in text and text.count("\t") == len(told) - 1:
-        return text  # as it mostly is
+    if "\n" not in text and text.count("\t") == len(told) - 1:  # as it mostly is
+        return text.replace("\\", "\\\\")
     return "\t".join([part.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n") for part in told])
 
 
 def settings(pairs):
-    """Return an environment: the box's own, and some `NAME=VALUE`."""
-    return dict(os.environ, **dict(pair.split("=", 1) for pair in pairs))
+    """Return an environment, as bytes: the box's own, and some `NAME=VALUE`."""
+    found = dict(os.environb)
+    found.update(pair.split(b"=", 1) for pair in pairs)
+    return found
 
 
 def say(*words):
@@ -107,12 +111,12 @@ class Kernel(object):
 
 
 def program(word, path, known={}):  # noqa: B006  where a program was found once, it is
-    """Return the path of a program as execvp(3) finds it. Raises OSError."""
-    if "/" in word:
+    """Return the path of a program as execvp(3) finds it, all in bytes. Raises OSError."""
+    if b"/" in word:
         return word
     if (word, path) not in known:
-        for folder in path.split(os.pathsep):
-            candidate = os.path.join(folder or ".", word)
+        for folder in path.split(b":"):
+            candidate = os.path.join(folder or b".", word)
             if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
                 known[word, path] = candidate
                 break
@@ -124,12 +128,12 @@ def program(word, path, known={}):  # noqa: B006  where a program was found once
 def spawn(folder, stdout, stderr, environment, words):
     """Start a step in a session of its own; return its pid. A program that cannot be started ends with 127.
 
-    posix_spawn(3) takes a fifth of the time of fork(2) here; it is there from Python 3.8 on.
+    All names and words are bytes: they come as such, and go to the kernel as such. posix_spawn(3) takes a fifth of the time of fork(2) here; it is there from Python 3.8 on.
     """
     try:
         os.chdir(folder)
         return os.posix_spawn(  # novm
-            program(words[0], environment.get("PATH", os.defpath)),
+            program(words[0], environment.get(b"PATH") or os.fsencode(os.defpath)),
             words,
             environment,
             file_actions=[
@@ -150,7 +154,7 @@ def execute(words, environment):
     try:
         os.execvpe(words[0], words, environment)  # noqa: S606
     except OSError as error:
-        os.write(2, os.fsencode("%s: %s\n" % (words[0], error.strerror)))
+        os.write(2, b"%s: %s\n" % (words[0], os.fsencode(error.strerror)))
     return 127
 
 
@@ -281,7 +285,7 @@ def end_orphans():
 
 
 class Lane(object):
-    """Serves the requests of one pipe. `start(folder, stdout, stderr, environment, words)` starts a step.
+    """Serves the requests of one pipe. `start(folder, stdout, stderr, environment, words)`, all bytes, starts a step.
 
     It writes `TOKEN PID` to `begun` for each step that begins.
     """
@@ -290,6 +294,7 @@ class Lane(object):
         self._start, self._profiles, self._requests, self._begun = start, dict(profiles), requests, begun
         self._pid, self._halted, self._private, self._killed = None, False, private, Killed()
         self._starting = self._over = False
+        self._before = 0  # how many the kernel had killed when the step began
         signal.signal(signal.SIGHUP, self._end)
         signal.signal(HALT, self._halt)
 
@@ -311,15 +316,15 @@ class Lane(object):
             data = os.read(self._requests, 1 << 16)
             if not data:
                 return
+            self._before = self._killed()  # by now: what came while it had nothing to do was no step of its
             lines = (waiting + data).split(b"\n")
             waiting = lines.pop()
             for line in lines:
-                # fsdecode: Python 3.6 without a locale takes all names for ASCII; so the bytes stay as they are.
-                told = fields(os.fsdecode(line))
-                if told[0] == "set":
+                told = fields(line)
+                if told[0] == b"set":
                     self._profiles[told[1]] = settings(told[3:])
                 elif self._halted:
-                    say("dropped", told[2])
+                    say("dropped", os.fsdecode(told[2]))
                 else:
                     self._run(told)
 
@@ -327,35 +332,37 @@ class Lane(object):
         _, _, token, profile, folder, stdout, stderr, _, count = told[:SETTINGS]
         words = SETTINGS + int(count)
         environment = dict(self._profiles[profile])
-        environment.update(pair.split("=", 1) for pair in told[SETTINGS:words])
-        killed, start, clock = self._killed(), time.time(), time.monotonic()
+        environment.update([pair.split(b"=", 1) for pair in told[SETTINGS:words]])
+        start, clock = time.time(), time.monotonic()
         self._starting = True
         try:
             self._pid = self._start(folder, stdout, stderr, environment, told[words:])
         except OSError as error:
-            say("unable", token, error.strerror)
+            say("unable", os.fsdecode(token), error.strerror)
         self._starting = False
         if self._over:
             self._end()
         if self._pid is None:
             return
-        os.write(self._begun, os.fsencode("%s %d\n" % (token, self._pid)))
+        os.write(self._begun, b"%s %d\n" % (token, self._pid))
         os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT)  # it keeps its number until all it left has ended
         wall = time.monotonic() - clock
         status, usage = self._clear()
-        answer = [
+        before, self._before = self._before, self._killed()
+        answer = (
+            token,
             os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0,
             os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
-            "%.6f" % usage.ru_utime,
-            "%.6f" % usage.ru_stime,
+            usage.ru_utime,
+            usage.ru_stime,
             usage.ru_maxrss,
             usage.ru_inblock * BLOCK,
             usage.ru_oublock * BLOCK,
-            "%.6f" % start,
-            "%.6f" % wall,
-            self._killed() - killed,
-        ]
-        say("end", token, *answer)
+            start,
+            wall,
+            self._before - before,
+        )
+        os.write(1, b"end\t%s\t%d\t%d\t%.6f\t%.6f\t%d\t%d\t%d\t%.6f\t%.6f\t%d\n" % answer)
 
     def _clear(self):
         """End what the step has left behind, and itself; return its (status, usage)."""
@@ -368,7 +375,6 @@ class Lane(object):
         _, status, usage = os.wait4(self._pid, 0)
         self._pid = None
         end_orphans()
-        os.chdir("/")
         if self._private:
             for folder in SCRATCH:
                 empty(folder)

@@ -89,7 +89,7 @@ class Loop(object):
 
     def __init__(self, start, scratch=""):
         self._start, self._scratch = start, scratch
-        self._profiles, self._lanes, self._servers, self._lost_names = {}, {}, {}, set()
+        self._profiles, self._told, self._lanes, self._servers, self._lost_names = {}, [], {}, {}, set()
         self._owed = {}  # {token: signal} for steps that have not begun yet
         self._kernel = lane.Kernel()
         self.adopts = self._kernel.adopt()
@@ -127,12 +127,13 @@ class Loop(object):
                 told = rest.split(b"\t", 7)
                 self._lanes[name].expect(os.fsdecode(told[1]), int(told[6]))
         elif verb == b"set":
-            told = lane.fields(os.fsdecode(line))
+            told = lane.fields(line)
             self._profiles[told[1]] = lane.settings(told[3:])
+            self._told.append(line + b"\n")
             for channel in everybody:
                 channel.send(line + b"\n")
         elif verb == b"server":
-            self._serve(*lane.fields(os.fsdecode(rest)))
+            self._serve(*lane.fields(rest))
         elif verb == b"signal":
             self._signal(name, int(rest.partition(b"\t")[2]), line)
         elif verb == b"halt":
@@ -179,21 +180,18 @@ class Loop(object):
     def _serve(self, name, profile, folder, stderr, *words):
         """Start a server: a process that does what this one does, for the lanes of its name."""
         requests, send = os.pipe()
-        pid = os.fork()
+        pid, name = os.fork(), os.fsdecode(name)
         if pid:
             os.close(requests)
             self._servers[name] = Channel(pid, send)
-            for known, settings in self._profiles.items():
-                pairs = ["%s=%s" % pair for pair in sorted(settings.items())]
-                told = lane.line(["set", known, str(len(pairs))] + pairs)
-                self._servers[name].send(os.fsencode(told + "\n"))
+            self._servers[name].send(b"".join(self._told))
             return
         try:
             self._kernel.end_with_parent()
             os.chdir(folder)
             os.dup2(requests, 0)
             os.dup2(os.open(stderr, lane.LOG, 0o644), 2)
-            lane.execute(list(words) + [self._scratch], self._profiles[profile])
+            lane.execute(list(words) + [os.fsencode(self._scratch)], self._profiles[profile])
         finally:
             os._exit(127)
 

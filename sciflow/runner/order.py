@@ -195,6 +195,10 @@ class Order(object):
                 return front.task["name"], step
         return None
 
+    def ready(self, name):
+        """Return how many steps of a task are ready."""
+        return self._fronts[name].ready
+
     def same(self, name, held=()):
         """Start the next ready step of a task, if nothing that is ready comes before it; return its number, or None."""
         front = self._fronts[name]

@@ -163,7 +163,7 @@ class Module(object):
 
     def start(self, folder, stdout, stderr, environment, words):
         """Start a step by a fork, as `lane.spawn` starts a program."""
-        return lane.fork(folder, stdout, stderr, lambda: self._act(environment, words[-1]))
+        return lane.fork(folder, stdout, stderr, lambda: self._act(environment, os.fsdecode(words[-1])))
 
     def _act(self, environment, name):
         """Do one call in a forked process, as a fresh Python would from beginning to end; return the exit code."""
@@ -173,8 +173,8 @@ class Module(object):
                     os.close(int(number))
                 except OSError:
                     continue  # by it was listed
-        os.environ.clear()
-        os.environ.update(environment)
+        os.environb.clear()
+        os.environb.update(environment)
         os.environ.update(self._changed)
         for key in self._gone:
             os.environ.pop(key, None)

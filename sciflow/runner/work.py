@@ -20,8 +20,8 @@ GRACE_S = 10  # between asking a step to end and ending it
 TICK_S = 0.5  # how often time limits and progress are looked at while nothing ends
 NOW_S = 2  # how often it is told what is going on
 COMMIT_S = 0.1  # how long an end waits for others, where there is more to do
-SHORT_S = 0.02  # how much work a lane is told of while a step runs in it
-DEEPEST = 32  # and how many steps at most
+SHORT_S = 0.05  # how much work a lane is told of while a step runs in it
+DEEPEST = 128  # and how many steps at most
 LOST_MOST = 3  # lanes or boxes lost in a row, with no step done between, before a worker gives up
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # what a worker is told to stop with
 TOLD_S = 0.3  # by when a worker is told to stop that a step of its was told of: one process after another is
@@ -133,6 +133,9 @@ class Worker(object):
             if not self.running:
                 return
             self._tell_now()
+            ahead = self.crew.ahead()
+            if not starved and ahead > SHORT_S / 4:
+                time.sleep(ahead / 2)  # so that several ends are heard at once
             for what in self.crew.hear(COMMIT_S if len(self.batch) else TICK_S):
                 self._heard(order, what)
             self._limits()
@@ -190,7 +193,11 @@ class Worker(object):
             return
         if lane.task["name"] in held:
             return
-        while len(lane.queue) < min(DEEPEST, 1 + SHORT_S / max(wall, 1e-4)) and self.crew.room():
+        lane.wall = wall
+        lane.deep = min(DEEPEST, SHORT_S / max(wall, 1e-4), order.ready(lane.task["name"]) / len(self.crew.lanes()))
+        if lane.full():
+            return
+        while len(lane.queue) <= lane.deep and self.crew.room():
             number = order.same(lane.task["name"], held)
             if number is None:
                 return
