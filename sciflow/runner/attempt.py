@@ -15,6 +15,7 @@ class Attempt(object):
         self.clock = None  # when it began, by the monotonic clock; None while another runs in its lane
         self.told = self.asked = None  # (state, when, why) it was signalled to end; when it was told to checkpoint
         self.start = 0.0
+        self.values = ""  # those that its step uses, in their canonical form
         self.well = False  # of several ranks: whether all are known to have ended
 
     def judged(self, end, *, stopping=False):

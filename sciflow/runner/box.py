@@ -206,7 +206,7 @@ class Loop(object):
         if first and first[0][:1] == ["ready"]:
             _, kind, adopts, private, hostname, pid = first[0]
             self.ahead = kind == "python"  # the shell's loop has no lanes
-            orphans = "ended" if adopts else "of the session ended"
+            orphans = "ended" if adopts else "of the group ended"
             self.facts.update(loop=kind, orphans=orphans, tmp="own" if private else "shared", hostname=hostname)
             # Python's loop watches what steps hold. The shell's cannot, so it is done from outside, where they show.
             watched = self.ahead or self._outside([pid])
@@ -286,7 +286,7 @@ class Loop(object):
     def _outside(self, pids):
         """Return {a number in the box: the process's number outside} of those that show as descendants."""
         found = {}
-        for pid in lane.family(self._process.pid, lane.processes()) if pids else ():
+        for pid in lane.below({self._process.pid}, lane.processes()) if pids else ():
             inside = number_in_its_own(pid)
             if inside in pids:
                 found[inside] = pid

@@ -43,12 +43,12 @@ class Ends(object):
             self._tried[key] = found  # the next may end before this is on record
         return found
 
-    def _record(self, key, attempt, state, start, end):
+    def _record(self, key, attempt, state, start, end, values=""):
         nth = self._nth(key, state)
         record = {
             "task": key[0],
             "step": key[1],
-            "key": self._keys.of(*key),
+            "key": self._keys.of(key[0], key[1], values),
             "attempt": attempt,
             "worker": self._worker,
             "state": state,
@@ -81,7 +81,8 @@ class Ends(object):
         now, start, wall = time.time(), attempt.start, time.monotonic() - attempt.clock
         if end is not None and end.wall_s is not None:
             start, wall = end.start, end.wall_s
-        record = self._record((attempt.task["name"], attempt.step), attempt.name, state, start, max(now, start))
+        key, ended = (attempt.task["name"], attempt.step), max(now, start)
+        record = self._record(key, attempt.name, state, start, ended, attempt.values)
         record["wall_s"] = round(wall, 6)
         if attempt.needs != attempt.task["resources"]:
             record["granted"] = attempt.needs

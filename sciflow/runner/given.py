@@ -29,6 +29,7 @@ KERNELS = {  # what holds the usual BLAS libraries to one kernel: OpenBLAS, BLIS
     "skylakex": ("SkylakeX", "skx", "AVX512"),
 }
 KERNEL_NAMES = ("OPENBLAS_CORETYPE", "BLIS_ARCH_TYPE", "MKL_CBWR")
+_written = json.JSONEncoder(ensure_ascii=False).encode  # made once: json.dumps makes one each time
 DEVICES = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 
 
@@ -66,16 +67,17 @@ class Given(object):
         task, place = attempt.task, attempt.place
         values = self.values(task["name"], attempt.step)
         mine = {use: values[use] for use in task["uses"]}
-        seed = points.seed(mine)
+        attempt.values = names.canonical(mine)
+        seed = points.seed(attempt.values)
         given = points.given(mine, self.kinds) if self._tables else mine
-        place.tell("parameters.json", [json.dumps(given, ensure_ascii=False)])
+        place.tell("parameters.json", [_written(given)])
         own = {"SCIFLOW_SEED": str(seed), "SCIFLOW_STEP": "%s/%d" % (task["name"], attempt.step)}
         if attempt.grant.get("gpus"):
             own.update((name, ",".join(attempt.grant["gpus"])) for name in DEVICES)
         if attempt.checkpoint:
             own["SCIFLOW_CHECKPOINT"] = attempt.checkpoint
         if task["python"]:
-            place.tell("call.json", [json.dumps(self._call(attempt, seed), ensure_ascii=False)])
+            place.tell("call.json", [_written(self._call(attempt, seed))])
             return self.shared(task, place), own, self.call(task)
         return self.shared(task, place), own, step.command(task, self._filler(attempt, values, seed))
 
@@ -180,4 +182,4 @@ class Given(object):
                 "metrics": record["metrics"],
                 "outputs": self._published((name, number), record),
             }
-            yield json.dumps(told, ensure_ascii=False) + "\n"
+            yield _written(told) + "\n"

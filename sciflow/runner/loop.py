@@ -215,7 +215,7 @@ class Loop(object):
             pass
         except ProcessLookupError:
             try:
-                os.kill(pid, number)  # it is so young that it has no session yet
+                os.kill(pid, number)  # it is so young that it has no group yet
             except (ProcessLookupError, PermissionError):
                 pass
 
@@ -225,8 +225,8 @@ class Loop(object):
             for name, channel in list(channels.items()):
                 if os.waitpid(channel.pid, os.WNOHANG)[0]:
                     self._lost(name, channels.pop(name))
-        steps = [step for step in (channel.step() for channel in self._lanes.values()) if step]
-        for token, pid, _ in steps:
+        steps = [step + (channel.pid,) for channel in self._lanes.values() for step in [channel.step()] if step]
+        for token, pid, _, _ in steps:
             if token in self._owed:
                 self._kill(pid, self._owed.pop(token))
         self._owed = {
@@ -236,13 +236,13 @@ class Loop(object):
         }
         steps = [step for step in steps if step[2]]
         processes = lane.processes() if steps else {}
-        for token, pid, mib in steps:
+        for token, pid, mib, its in steps:
             if pid in processes:
-                self._hold(token, pid, mib, processes)
+                self._hold(token, pid, mib, processes, its)
 
-    def _hold(self, token, pid, mib, processes):
-        """End a step that holds too much."""
-        over = lane.holds(pid, mib, processes)
+    def _hold(self, token, pid, mib, processes, its):
+        """End a step that holds too much; `its` is its lane's number."""
+        over = lane.holds(pid, mib, processes, its)
         if over is not None:
             lane.say("over", token, over)
             self._kill(pid, signal.SIGKILL)
@@ -255,7 +255,7 @@ class Loop(object):
         orphans = True
         while orphans:
             orphans = [
-                pid for pid, (parent, _, _) in lane.processes().items() if parent == os.getpid() and pid not in known
+                pid for pid, told in lane.processes().items() if told[0] == os.getpid() and pid not in known
             ]
             for pid in orphans:
                 os.kill(pid, signal.SIGKILL)

@@ -182,17 +182,28 @@ def about(path):
         raise
 
 
-def digest_file(path):
-    """Return (SHA-256 in hex, size in bytes) of a file, read in pieces of a mebibyte."""
-    sha, size = hashlib.sha256(), 0
+def _pieces(path):
+    """Yield a file's content in pieces of a mebibyte."""
     with about(path):
         descriptor = os.open(path, os.O_RDONLY)  # most are small, and open(path) asks more than it reads
         try:
             for piece in iter(lambda: os.read(descriptor, 1 << 20), b""):
-                sha.update(piece)
-                size += len(piece)
+                yield piece
         finally:
             os.close(descriptor)
+
+
+def read_file(path):
+    """Return a file's content."""
+    return b"".join(_pieces(path))
+
+
+def digest_file(path):
+    """Return (SHA-256 in hex, size in bytes) of a file."""
+    sha, size = hashlib.sha256(), 0
+    for piece in _pieces(path):
+        sha.update(piece)
+        size += len(piece)
     return sha.hexdigest(), size
 
 

@@ -21,7 +21,6 @@ from .link import Link
 OFFSET = struct.Struct("<Q")  # points.idx: the byte at which each line begins, 8 bytes each, little-endian
 SEED_BITS = 32  # what numpy's, R's and most other generators take
 KEPT = 4096  # turns of an axis up to which its lines are kept in memory
-RECENT = 1024  # points whose values are kept: of the steps that run, and those told of ahead
 NAME_DIGITS = 12
 KEY_BYTES = 32  # a SHA-256
 
@@ -74,8 +73,8 @@ def read(bundle, plan):
 
 
 def seed(values):
-    """Return the seed that belongs to these values: the same in whatever sweep they occur."""
-    return int(names.digest(["seed", values]), 16) % (1 << SEED_BITS)
+    """Return the seed that belongs to these values, in their canonical form: the same in whatever sweep they occur."""
+    return int(names.digest(('["seed",%s]' % values).encode("utf-8")), 16) % (1 << SEED_BITS)
 
 
 def name(values, derived=()):
@@ -247,7 +246,6 @@ class Table(object):
         self._points = open(os.path.join(bundle, names.POINTS), "rb")
         self._index = open(os.path.join(bundle, names.POINTS_INDEX), "rb")
         self._kinds = kinds(plan)
-        self._recent = {}
         self._axes, line = [], 0  # (turns, the first one's line, lines kept), the fastest first
         for axis in plan["axes"]:
             self._axes.insert(0, (axis["turns"], line, {}))
@@ -255,9 +253,7 @@ class Table(object):
 
     def values(self, point):
         """Return one point's values."""
-        if point in self._recent:
-            return self._recent[point]
-        found, asked = {}, point
+        found = {}
         for turns, line, kept in self._axes:
             point, turn = divmod(point, turns)
             values = kept.get(turn)
@@ -266,15 +262,12 @@ class Table(object):
                 if turns <= KEPT:
                     kept[turn] = values
             found.update(values)
-        if len(self._recent) >= RECENT:
-            self._recent.clear()
-        self._recent[asked] = found  # it is asked for before the step, and for its key after it
         return found
 
     def _line(self, number):
-        self._index.seek(number * OFFSET.size)
-        self._points.seek(OFFSET.unpack(self._index.read(OFFSET.size))[0])
-        return restored(self._points.readline().decode("utf-8"), self._kinds)
+        found = os.pread(self._index.fileno(), 2 * OFFSET.size, number * OFFSET.size)
+        begins = [start for (start,) in OFFSET.iter_unpack(found)] + [os.fstat(self._points.fileno()).st_size]
+        return restored(os.pread(self._points.fileno(), begins[1] - begins[0], begins[0]).decode("utf-8"), self._kinds)
 
     def close(self):
         """Let go of the files."""
@@ -302,8 +295,8 @@ class Keys(object):
             for name, task in self._tasks.items()
         }
 
-    def of(self, name, step):
-        """Return a step's key, in hex."""
+    def of(self, name, step, values=""):
+        """Return a step's key, in hex. `values` are those it uses, in their canonical form, where that is at hand."""
         waiting, known = [(name, step)], {}
         while waiting:  # what is not done has no record: its key, and those of what it needs, are made first
             one = waiting[-1]
@@ -320,15 +313,15 @@ class Keys(object):
             if missing:
                 waiting.extend(missing)
             else:
-                known[waiting.pop()] = self._made(one, [known[need] for need in needs])
+                upstream = [known[need] for need in needs]
+                known[waiting.pop()] = self._made(one, upstream, values if one == (name, step) else "")
         return known[name, step]
 
-    def _made(self, key, upstream):
+    def _made(self, key, upstream, values):
         name, step = key
-        values = self._table.values(self._steps.first(name, step))
-        text = '%s%s],"values":%s}' % (
-            self._before[name],
-            ",".join(['"%s"' % one for one in upstream]),
-            names.canonical({use: values[use] for use in self._tasks[name]["uses"]}),
-        )
+        if not values:
+            found = self._table.values(self._steps.first(name, step))
+            values = names.canonical({use: found[use] for use in self._tasks[name]["uses"]})
+        upstream = ",".join(['"%s"' % one for one in upstream])
+        text = '%s%s],"values":%s}' % (self._before[name], upstream, values)
         return hashlib.sha256(text.encode("utf-8")).hexdigest()

@@ -55,16 +55,19 @@ def _pairs(pairs):
     return dict(pairs)
 
 
+def _finite(text):
+    return float(text) if math.isfinite(float(text)) else None  # 1e999 is infinite, too
+
+
+_metrics = json.JSONDecoder(object_pairs_hook=_pairs, parse_float=_finite, parse_constant=lambda _: None).decode
+
+
 def metrics(folder, name):
     """Read a step's metrics: a JSON object of scalars. NaN and infinities become null. Raises StepError."""
 
-    def finite(text):
-        return float(text) if math.isfinite(float(text)) else None  # 1e999 is infinite, too
-
     try:
-        with open(_regular(folder, name), encoding="utf-8") as stream:
-            found = json.load(stream, object_pairs_hook=_pairs, parse_float=finite, parse_constant=lambda _: None)
-            names.canonical(found).encode("utf-8")  # an escape may stand for half a character, which no record can hold
+        found = _metrics(names.read_file(_regular(folder, name)).decode("utf-8"))
+        names.canonical(found).encode("utf-8")  # an escape may stand for half a character, which no record can hold
     except (ValueError, RecursionError) as error:
         raise StepError("the metrics file `%s` is not JSON: %s" % (name, error))
     if not isinstance(found, dict):

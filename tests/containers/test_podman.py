@@ -152,4 +152,4 @@ def test_the_loop_serves_as_the_first_process_of_the_box(entered, tmp_path):
     assert [(what, end.token, end.code) for what, end in ends] == [("end", "t", 3)]
     assert Path(where["work"], "out").read_text() == "b\n"
     assert (loop.facts["engine"], loop.facts["isolation"], loop.facts["network"]) == ("podman", "container", "none")
-    assert (loop.facts["loop"], loop.facts["orphans"], loop.facts["tmp"]) == ("sh", "of the session ended", "shared")
+    assert (loop.facts["loop"], loop.facts["orphans"], loop.facts["tmp"]) == ("sh", "of the group ended", "shared")

@@ -23,7 +23,7 @@ def below(pid):
     found, all_ = {}, lane.processes()
     more = {pid}
     while more:
-        more = {one: parent for one, (parent, _, _) in all_.items() if parent in more and one not in found}
+        more = {one: told[0] for one, told in all_.items() if told[0] in more and one not in found}
         found |= more
     return found
 

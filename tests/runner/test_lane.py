@@ -34,8 +34,8 @@ def test_a_word_with_a_slash_is_a_path():
 
 
 def test_this_process_is_among_the_processes():
-    parent, session, pages = lane.processes()[os.getpid()]
-    assert (parent, session, pages > 100) == (os.getppid(), os.getsid(0), True)
+    parent, group, session, pages = lane.processes()[os.getpid()]
+    assert (parent, group, session, pages > 100) == (os.getppid(), os.getpgrp(), os.getsid(0), True)
 
 
 def test_what_a_process_holds_is_told_where_it_is_more_than_it_may():
@@ -47,12 +47,19 @@ def test_nothing_is_told_of_a_process_that_holds_no_more_than_it_may():
     assert lane.holds(os.getpid(), 1 << 20, lane.processes()) is None
 
 
+def test_what_a_lane_has_inherited_is_held_by_its_step():
+    own, orphan = (7, 8, 2, 100), (7, 9, 2, 1 << 30)  # both are children of the lane, of the same session
+    apart = {8: own, 9: orphan}
+    assert lane.holds(8, 1, apart) is None
+    assert lane.holds(8, 1, apart, lane=7) is not None
+
+
 def test_of_what_may_not_be_looked_at_closely_it_is_not_said_how_much_it_holds():
     me = os.geteuid()
     try:
         if me == 0:
             os.seteuid(65534)
-        assert lane.holds(1, 1, {1: (0, 0, 1 << 30)}) == ""
+        assert lane.holds(1, 1, {1: (0, 0, 0, 1 << 30)}) == ""
     finally:
         os.seteuid(me)
 
