@@ -47,5 +47,5 @@ class Lane(object):
         self.wall = 0.0  # how long they take, in seconds each
 
     def full(self):
-        """Say whether it was told of so many that it need not be told of more yet: one message then tells of several."""
+        """Say whether it was told of so many that more can wait, and be told of together."""
         return len(self.queue) - 1 > self.deep / 2

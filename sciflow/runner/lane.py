@@ -34,9 +34,7 @@ def fields(line):
     line = line.replace(b"\\\\", b"\0")  # no name, value or word holds a NUL
     if b"\\" not in line:
         return line.replace(b"\0", b"\\").split(b"\t")
-    return [
-        part.replace(b"\\t", b"\t").replace(b"\\n", b"\n").replace(b"\0", b"\\") for part in line.split(b"\t")
-    ]
+    return [part.replace(b"\\t", b"\t").replace(b"\\n", b"\n").replace(b"\0", b"\\") for part in line.split(b"\t")]
 
 
 def line(told):
@@ -128,8 +126,9 @@ def program(word, path, known={}):  # noqa: B006  where a program was found once
 def spawn(folder, stdout, stderr, environment, words):
     """Start a step in a process group of its own; return its pid. A program that cannot be started ends with 127.
 
-    All names and words are bytes: they come as such, and go to the kernel as such. A group costs less than a
-    session, for which the scheduler keeps books of their own (sched(7), autogroup). posix_spawn(3) takes a fifth of the time of fork(2) here; it is there from Python 3.8 on.
+    All names and words are bytes: they come as such, and go to the kernel as such. A group costs less than a session,
+    for which the scheduler keeps books of their own (sched(7), autogroup). posix_spawn(3) takes a fifth of the time of
+    fork(2) here; it is there from Python 3.8 on.
     """
     try:
         os.chdir(folder)

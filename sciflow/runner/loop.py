@@ -254,9 +254,7 @@ class Loop(object):
         known = {one.pid for one in list(self._lanes.values()) + list(self._servers.values())}
         orphans = True
         while orphans:
-            orphans = [
-                pid for pid, told in lane.processes().items() if told[0] == os.getpid() and pid not in known
-            ]
+            orphans = [pid for pid, told in lane.processes().items() if told[0] == os.getpid() and pid not in known]
             for pid in orphans:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)

@@ -64,7 +64,6 @@ _metrics = json.JSONDecoder(object_pairs_hook=_pairs, parse_float=_finite, parse
 
 def metrics(folder, name):
     """Read a step's metrics: a JSON object of scalars. NaN and infinities become null. Raises StepError."""
-
     try:
         found = _metrics(names.read_file(_regular(folder, name)).decode("utf-8"))
         names.canonical(found).encode("utf-8")  # an escape may stand for half a character, which no record can hold

@@ -363,9 +363,7 @@ def test_a_lane_that_is_killed_takes_its_step_along_and_is_told_of(looped, tmp_p
 
 def test_the_loop_goes_on_with_a_new_lane_after_one_was_killed(looped, tmp_path):
     begun(looped, tmp_path, ["sh", "-c", "echo > begun; sleep 60"])
-    os.kill(
-        next(pid for pid, told in lane.processes().items() if told[0] == looped.process.pid), signal.SIGKILL
-    )
+    os.kill(next(pid for pid, told in lane.processes().items() if told[0] == looped.process.pid), signal.SIGKILL)
     looped.answer()
     looped.send(start_of(fields, tmp_path, ["false"]))  # under the name that was lost: asked for too late
     looped.send(start_of(fields, tmp_path, ["true"], name="u"))
