@@ -77,7 +77,7 @@ class Batch(object):
                 if not step.publish(self._run, key[0], key[1], staged, record["attempt"]):
                     lost.append(record)
                     continue
-                folders.add(os.path.dirname(records.step_folder(self._run, key[0], key[1])))
+                folders.add(os.path.join(self._run, names.OUTPUTS, key[0]))
             rows.append((at, key[1], self._number[key[0]], record["state"]))
         for folder in sorted(folders):
             records.sync_folder(folder)

@@ -153,8 +153,10 @@ class Crew(object):
         self._made += 1
         return place.Place(self._work, self.paths["work"], self._made, self.paths["code"], self._links)
 
-    def give_back(self, found):
-        """Bring a place back to what it was, for another step."""
+    def give_back(self, found, *, read=False):
+        """Bring a place back to what it was, for another step. `read`: its logs were, and so cleared where need be."""
+        if not read:
+            found.free_logs()
         found.restore()
         self._free.append(found)
 

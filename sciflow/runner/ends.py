@@ -89,7 +89,7 @@ class Ends(object):
         if attempt.grant["gpus"]:
             record["gpus"] = attempt.grant["gpus"]
         where = {}
-        for stream, path in sorted(attempt.place.logs.items()):
+        for stream, path in attempt.place.logs.items():
             record[stream], found = self._archive.keep(path)
             if found:
                 where[stream] = found

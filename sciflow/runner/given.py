@@ -162,7 +162,7 @@ class Given(object):
     def _published(self, key, record=None):
         """Return {output: its path in the box} of a step that is done."""
         record = record or self.standing.record(*key)
-        folder = records.attempt_folder("", key[0], key[1], record["attempt"]).split("/", 1)[1]
+        folder = records.attempt_folder("", key[0], key[1], record["attempt"]).split("/", 2)[2]
         return {
             name: "%s/%s/%s" % (self.paths["outputs"], folder, found["path"].rstrip("/"))
             for name, found in record["outputs"].items()

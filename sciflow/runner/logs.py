@@ -7,7 +7,7 @@ lie.
 import os
 import stat
 
-from . import names, records
+from . import names, records, step
 
 KEPT_BYTES = 16384  # of each stream, head and tail, that a record holds
 ARCHIVED_BYTES = 4 << 20  # of each stream, head and tail, that the archive holds
@@ -30,6 +30,11 @@ def text(head, left_out, tail):
     return head.decode("utf-8", "replace") + CUT % left_out + tail.decode("utf-8", "replace")
 
 
+def may_be_written(facts):
+    """Say whether this (lstat) is a log's own file: no link, no pipe, no second name of another, laid by a step."""
+    return stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1
+
+
 class Archive(object):
     """The archive of one worker; the file is made when something is too long for a record."""
 
@@ -40,12 +45,15 @@ class Archive(object):
     def keep(self, path):
         """Return (text for the record, [offset, bytes, total bytes] in the archive or None) of a step's stream.
 
-        A step may have laid a link or a pipe where its log was: neither is followed, nor waited for. Raises OSError
-        where the archive cannot be written.
+        A step may have laid a link, a pipe, or another file by a second name where its log was: none is read, nor waited
+        for, and it is cleared away for the next. Raises OSError where the archive cannot be written.
         """
         try:
             facts = os.lstat(path)
-            if not facts.st_size or not stat.S_ISREG(facts.st_mode):
+            if not may_be_written(facts):
+                step.clear(path)
+                return "", None
+            if not facts.st_size:
                 return "", None
             with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as stream:
                 size = os.fstat(stream.fileno()).st_size

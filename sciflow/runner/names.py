@@ -1,7 +1,6 @@
 """The words that compiler, runner and reader must agree on: file names, exit codes, canonical JSON, digests."""
 
 import binascii
-import contextlib
 import functools
 import hashlib
 import json
@@ -171,15 +170,19 @@ def digest(data):
     return hashlib.sha256(data).hexdigest()
 
 
-@contextlib.contextmanager
-def about(path):
+class about(object):  # noqa: N801  a word of a `with`
     """Have an error of the system tell of the path that it is about, where the call was on an open file."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename is None:
-            error.filename = path
-        raise
+
+    def __init__(self, path):
+        self._path = path
+
+    def __enter__(self):
+        """Begin."""
+
+    def __exit__(self, _, error, __):
+        """Name the path; the error goes on."""
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = self._path
 
 
 def _pieces(path):

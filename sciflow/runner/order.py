@@ -202,9 +202,9 @@ class Order(object):
     def same(self, name, held=()):
         """Start the next ready step of a task, if nothing that is ready comes before it; return its number, or None."""
         front = self._fronts[name]
-        first = next((place for place in self._open if self._ranked[place].task["name"] not in held), None)
-        if first != front.place:
-            return None
+        for place in self._open:
+            if place < front.place and self._ranked[place].task["name"] not in held:
+                return None
         step = front.take(front.task["resources"])
         if not front.ready:
             self._shut(front)

@@ -8,7 +8,7 @@ import errno
 import os
 import stat
 
-from . import names, records, step
+from . import logs, names, records, step
 
 MODE = 0o755
 
@@ -40,9 +40,8 @@ class Place(object):
     def ready(self, outputs):
         """Make the folders that a step's outputs stand in."""
         for path in outputs:
-            inner = os.path.dirname(path)
-            if inner:
-                os.makedirs(os.path.join(self.folder, inner), exist_ok=True)
+            if "/" in path:
+                os.makedirs(os.path.join(self.folder, os.path.dirname(path)), exist_ok=True)
 
     def tell(self, name, texts):
         """Write a file beside the folder, for the step to read; return its path as the box sees it.
@@ -77,20 +76,18 @@ class Place(object):
             os.close(file)
         return "%s.%s" % (self.inside, name)
 
-    @staticmethod
-    def _own(path):
-        """Clear away a link, a pipe, or a second name of another file that a step has put where a log is written."""
-        try:
-            facts = os.lstat(path)
-        except OSError:
-            return
-        if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
-            step.clear(path)
+    def free_logs(self):
+        """See that the logs are files that may be written, or are not there."""
+        for path in self.logs.values():
+            try:
+                facts = os.lstat(path)
+            except OSError:
+                continue
+            if not logs.may_be_written(facts):
+                step.clear(path)
 
     def restore(self):
-        """Bring the folder back to what it was before the step, and its logs to files that may be written."""
-        for path in self.logs.values():
-            self._own(path)
+        """Bring the folder back to what it was before the step."""
         try:
             facts = os.lstat(self.folder)
             if facts.st_mode != stat.S_IFDIR | MODE:

@@ -155,12 +155,12 @@ def published(run, record):
 
 def step_folder(run, task, step):
     """Return the folder to which a step's outputs are published, once."""
-    return os.path.join(run, names.OUTPUTS, task, "%06d" % step)
+    return "%s/%s/%s/%06d" % (run, names.OUTPUTS, task, step)
 
 
 def attempt_folder(run, task, step, attempt):
     """Return where an attempt's outputs lie, once published: its name inside the step's folder says who won."""
-    return os.path.join(step_folder(run, task, step), attempt)
+    return step_folder(run, task, step) + "/" + attempt
 
 
 def settle(run, found):

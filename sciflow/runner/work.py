@@ -367,7 +367,7 @@ class Worker(object):
         closing_ = self.closing.ends(wall) or self.closing.asks(attempt.task, wall)
         self.ends.take(attempt, end, stopping=bool(self.stopping) or closing_)
         self.lost_in_a_row = 0
-        self.crew.give_back(attempt.place)
+        self.crew.give_back(attempt.place, read=True)
 
     def _commit(self, order):
         for record in self.batch.commit():

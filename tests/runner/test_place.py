@@ -102,6 +102,6 @@ def test_the_folders_of_outputs_stand_before_a_step_begins(here, tmp_path):
 def test_what_a_step_puts_where_its_log_is_does_not_reach_the_next(here, tmp_path, stream, lay):
     (tmp_path / "other").write_text("sings")
     lay(tmp_path / "other", here.logs[stream])
-    here.restore()
+    here.free_logs()
     assert not os.path.lexists(here.logs[stream])
     assert (tmp_path / "other").read_text() == "sings"
