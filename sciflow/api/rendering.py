@@ -14,7 +14,7 @@ from sciflow.api.whole import replace
 from sciflow.errors import SurroundingsError, UsageError
 from sciflow.launchers import lsf, pbs
 from sciflow.launchers.scheduler import Planned
-from sciflow.runner import facts, journal, launched, names, packing, slurm, upcoming
+from sciflow.runner import facts, grants, journal, launched, names, packing, slurm, upcoming
 
 SCHEDULERS = MappingProxyType({"pbs": pbs.render, "lsf": lsf.render})
 ARRAY_LIMIT = 1000
@@ -64,7 +64,7 @@ def render(
             state, elements = upcoming.planned(plan, found, limits, launched.first(str(run)))
         except slurm.SlurmError as error:
             raise SurroundingsError(str(error)) from error
-    several = [array["task"] for array in state["arrays"] if packing.spread(array["needs"])]
+    several = [array["task"] for array in state["arrays"] if grants.spread(array["needs"])]
     if several:
         raise UsageError(
             f"a step of `{several[0]}` is several ranks, and Slurm alone starts those",

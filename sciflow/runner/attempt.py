@@ -4,6 +4,10 @@ from collections import deque
 
 from . import names
 
+SHORT_S = 0.05  # how much work a lane is told of while a step runs in it
+QUICK_S = 1e-4  # no step is taken to be quicker
+DEEPEST = 128  # and how many steps at most
+
 
 class Attempt(object):
     """One attempt at a step: what it was given, and what became of it so far."""
@@ -43,9 +47,17 @@ class Lane(object):
     def __init__(self, loop, name, task, grant):
         self.loop, self.name, self.task, self.grant = loop, name, task, grant
         self.queue = deque()
-        self.deep = 0  # how many more than the one that runs it is told of, at most
-        self.wall = 0.0  # how long they take, in seconds each
+        self._wall = 0.0  # how long one of them takes, in seconds
 
-    def full(self):
-        """Say whether it was told of so many that more can wait, and be told of together."""
-        return len(self.queue) - 1 > self.deep / 2
+    def room(self, wall, share):
+        """Return for how many more of its task's steps there is room, each of `wall` seconds: `share` at most are its.
+
+        There is none before half of those that it was told of are done: then one message tells of several.
+        """
+        self._wall, waiting = wall, len(self.queue) - 1
+        deep = int(min(DEEPEST, SHORT_S / max(wall, QUICK_S), share))
+        return deep - waiting if waiting <= deep / 2 else 0
+
+    def ahead(self):
+        """Return how many seconds of work it was told of, beside what runs."""
+        return (len(self.queue) - 1) * self._wall

@@ -5,8 +5,6 @@ engine is known by name: programs to look for, words to try, to load and to ente
 """
 
 import collections
-import csv
-import io
 import os
 import re
 import shutil
@@ -45,6 +43,9 @@ def filled(words, places):
         if word == "{gpus}":
             result.extend(places.get("gpus", ()))
         elif isinstance(word, list):
+            import csv  # noqa: PLC0415  no word of most engines is one
+            import io  # noqa: PLC0415
+
             text = io.StringIO()
             csv.writer(text, lineterminator="").writerow([fill(field) for field in word])
             result.append(text.getvalue())

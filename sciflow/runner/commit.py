@@ -46,7 +46,7 @@ class Batch(object):
         self._number = {task["name"]: number for number, task in enumerate(plan["tasks"])}
         self._name = [task["name"] for task in plan["tasks"]]
         self._mine = standing.segment(segment.path)
-        self._waiting, self.since, self._kernel = [], 0.0, lane.Kernel()
+        self._waiting, self.since, self._kernel = [], 0.0, None
         self._known = set()  # folders of tasks whose own names are on the disk
 
     def __len__(self):
@@ -92,6 +92,7 @@ class Batch(object):
         return [record for record, _, _ in waiting]
 
     def _force(self, staged):
+        self._kernel = self._kernel or (lane.Kernel() if len(staged) > FEW else None)
         if len(staged) <= FEW or not file_system(staged[0], self._kernel):
             for folder in staged:
                 force(files(folder))

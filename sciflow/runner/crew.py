@@ -7,12 +7,13 @@ import shutil
 import signal
 import time
 
-from . import box, names, packages, packing, place, ranks, slurm, step
+from . import box, grants, names, packages, place, ranks, slurm, step
 from .attempt import Lane
 
 PROBE = "import importlib, inspect, json, math, os, pickle, sys, traceback"  # what call.py takes from Python
 ROOMS = 512  # places there may be: each is a folder, and a few files beside it
 LISTING = "packages"  # the token of what lists them: no attempt has it
+WORTH_S = 0.005  # less is not worth a pause
 LISTING_S = 10  # how long it is waited for, where all steps are done before
 SERVED = "p%d"  # the name of the server of a task, by the task's place in the plan
 
@@ -166,19 +167,20 @@ class Crew(object):
         """Return the lanes in which steps run."""
         return list(self._lanes)
 
-    def ahead(self):
-        """Return for how many seconds all lanes have been told of work, beside what runs in them."""
-        return min([(len(lane.queue) - 1) * lane.wall for lane in self._lanes] or [0])
+    def pause(self):
+        """Return for how many seconds no lane waits for anybody: then several ends are heard at once."""
+        ahead = min([lane.ahead() for lane in self._lanes] or [0])
+        return ahead / 2 if ahead > WORTH_S else 0
 
     @staticmethod
     def alone(task):
         """Say whether no lane of a task's may be in the box that others are in."""
-        return task.get("isolate") == "step" or packing.spread(task["resources"])
+        return task.get("isolate") == "step" or grants.spread(task["resources"])
 
     def lane(self, task, grant):
         """Open a lane for a task's steps. Several ranks have it on the host: each enters a box of its own."""
         alone = self.alone(task)
-        spread = packing.spread(task["resources"])
+        spread = grants.spread(task["resources"])
         loop = self._open(ranks.HOST if spread else None) if alone else self._main
         if not self._names:
             self._names.append(self._named)
@@ -221,7 +223,7 @@ class Crew(object):
         found = attempt.place
         logs = (found.inside, found.inside + ".out", found.inside + ".err")
         mib = attempt.needs["memory_mib"]
-        if packing.spread(attempt.needs):
+        if grants.spread(attempt.needs):
             words = self._spread(attempt, dict(settings, **more), words)
             logs = (found.folder, found.folder + ".out", found.folder + ".err")
             # What srun itself holds is no matter: Slurm sees to what its ranks may.

@@ -3,7 +3,7 @@
 import os
 import time
 
-from . import checkpoints, names, packing, ranks, records, step
+from . import checkpoints, grants, names, ranks, records, step
 
 NEWEST = 8  # a mean wall time gives the newest one step in so many
 ROOM = 65536  # bytes: file systems give room by the block, and some have large ones
@@ -98,7 +98,7 @@ class Ends(object):
         if end is not None:
             record.update(code=end.code, signal=end.signal or None, user_s=end.user_s, system_s=end.system_s)
             record.update(peak_mib=round(end.peak_mib, 3), read_bytes=end.read_bytes, written_bytes=end.written_bytes)
-        if packing.spread(attempt.needs):  # they ran elsewhere, and srun's own are not theirs
+        if grants.spread(attempt.needs):  # they ran elsewhere, and srun's own are not theirs
             record.update(dict.fromkeys(("user_s", "system_s", "peak_mib", "read_bytes", "written_bytes")))
         record.update(more)
         self.busy_s += wall * attempt.needs["cpus"]
@@ -115,7 +115,7 @@ class Ends(object):
             return
         if state == names.INTERRUPTED and not stopping and checkpoints.marks(attempt.kept) == attempt.marks:
             state, reason = names.FAILED, "it stopped at a checkpoint, and had come no further"
-        elif state == names.FAILED and packing.spread(attempt.needs):
+        elif state == names.FAILED and grants.spread(attempt.needs):
             told, why = ranks.reason(attempt.place.logs["stderr"])
             state, reason = told or state, why or reason
         if state == names.FAILED:

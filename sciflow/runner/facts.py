@@ -4,10 +4,8 @@ Nothing of the environment is taken but the scheduler's own variables, by name: 
 """
 
 import os
-import platform
 import re
 import resource
-import socket
 import sys
 
 MIB = 1 << 20
@@ -201,13 +199,13 @@ def process(pid):
 
 def owner():
     """Return what tells this process from every other, of this machine and others, now and later."""
-    return [socket.gethostname(), _first(BOOT, "^(.*)$"), os.getpid(), process(os.getpid())]
+    return [os.uname().nodename, _first(BOOT, "^(.*)$"), os.getpid(), process(os.getpid())]
 
 
 def gone(other):
     """Say whether the process that `owner` described is known to have ended; of other machines nothing is known."""
     host, boot, pid, started = other
-    if host != socket.gethostname():
+    if host != os.uname().nodename:
         return False
     return boot != _first(BOOT, "^(.*)$") or process(pid) != started
 
@@ -236,20 +234,25 @@ def borrowed(program):
     return _first(os.path.join(os.path.dirname(os.path.dirname(program)), "image"), r"^(sha256:[0-9a-f]{64})$")
 
 
+def libc():
+    """Return the C library and its version, like `glibc 2.36`; nothing where it does not tell, as musl does not."""
+    return os.confstr("CS_GNU_LIBC_VERSION") or "" if "CS_GNU_LIBC_VERSION" in os.confstr_names else ""
+
+
 def host():
     """Return what a reader needs in order to judge where a result came from."""
-    may = capacity()
+    may, system = capacity(), os.uname()
     return {
-        "host": socket.gethostname(),
-        "kernel": platform.release(),
-        "machine": platform.machine(),
+        "host": system.nodename,
+        "kernel": system.release,
+        "machine": system.machine,
         "cpu": _first("/proc/cpuinfo", r"^model name\s*:\s*(.*)$"),
         "flags": sorted(_first("/proc/cpuinfo", r"^flags\s*:\s*(.*)$").split()),
         "boot": _first(BOOT, "^(.*)$"),
         "python": "%d.%d.%d" % sys.version_info[:3],
         "borrowed": borrowed(sys.executable),
         "system": _first("/etc/os-release", r'^PRETTY_NAME="?([^"\n]*)'),
-        "libc": " ".join(platform.libc_ver()).strip(),
+        "libc": libc(),
         "cpus": may["cpus"],
         "memory_mib": may["memory_mib"],
         "gpus": len(may["gpus"]),

@@ -1,6 +1,11 @@
 """What a worker has to give: cores, memory and named GPUs, handed out to steps and taken back."""
 
 
+def spread(needs):
+    """Say whether a step that needs this is several ranks, which `srun` starts."""
+    return "ranks" in needs
+
+
 class Grants(object):
     """A capacity (`cpus`, `memory_mib`, `gpus`: a list of names, or how many) and what of it is free."""
 

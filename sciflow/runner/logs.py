@@ -45,7 +45,7 @@ class Archive(object):
     def keep(self, path):
         """Return (text for the record, [offset, bytes, total bytes] in the archive or None) of a step's stream.
 
-        A step may have laid a link, a pipe, or another file by a second name where its log was: none is read, nor waited
+        A step may have laid a link, a pipe, or another file's second name where its log was: none is read, nor waited
         for, and it is cleared away for the next. Raises OSError where the archive cannot be written.
         """
         try:

@@ -9,6 +9,8 @@ that is several ranks has an element alone; where that makes too many, some wait
 
 from array import array
 
+from .grants import spread
+
 ELEMENT_S = 1800  # how much work an element is given
 LONGEST_S = 4 * 3600  # and at most, where there may not be as many elements as that would take
 OVERHEAD_S = 120  # for entering the box, and for Slurm's slack about limits
@@ -134,11 +136,6 @@ def _within(wants, found, chains):
         return False
     # Not with fewer GPUs either: those would idle while the rest of the chain runs.
     return wants["cpus"] <= has["cpus"] and wants["memory_mib"] <= has["memory_mib"] and wants["gpus"] == has["gpus"]
-
-
-def spread(needs):
-    """Say whether a step that needs this is several ranks, which `srun` starts."""
-    return "ranks" in needs
 
 
 def cores(needs):

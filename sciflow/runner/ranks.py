@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 
-from . import box, names, packing, slurm
+from . import box, grants, names, slurm
 
 HOST = {"engine": "host", "isolation": "none", "enter": ["env", "-i", "PATH={path}"], "paths": None}
 TOLD = "rank.json"  # beside a place: what each rank of the attempt in it is told
@@ -27,7 +27,7 @@ MEMORY = "Out Of Memory"  # as srun has it
 
 def spread(tasks):
     """Return those tasks whose steps are several ranks."""
-    return [task for task in tasks if packing.spread(task["resources"])]
+    return [task for task in tasks if grants.spread(task["resources"])]
 
 
 def refusal(tasks, environ=None):

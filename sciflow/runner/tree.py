@@ -6,11 +6,11 @@ import json
 import os
 import re
 import stat
-from concurrent.futures import ThreadPoolExecutor
 
 MAX_DOCUMENT = 64 << 20  # bytes of a manifest or a seal
 MAX_FILES = 200000
 MAX_PATH = 1024  # bytes
+LARGE = 8 << 20  # bytes from which on files are hashed on all cores: of fewer, threads cost more than they spare
 FREE = ("runs", "seals", "carried")  # the only places where something unlisted may stand, each under its own rule
 
 
@@ -115,6 +115,19 @@ def _hashed(path):
     return sha.hexdigest(), size
 
 
+def _all_hashed(paths, size):
+    """Yield (sha256, size) of each; where there are so many bytes of them, with a thread a core."""
+    if size < LARGE:
+        for path in paths:
+            yield _hashed(path)
+        return
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  that takes longer than most bundles
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # hashlib lets go of the interpreter's lock
+        for found in pool.map(_hashed, paths):
+            yield found
+
+
 def _at(root, path):
     """Return where a path of the manifest lies, as bytes: names are UTF-8 here, whatever the locale says."""
     return os.path.join(os.fsencode(root), path.encode("utf-8", "surrogateescape"))
@@ -145,7 +158,7 @@ def _kind(mode):
 
 def compare(bundle, entries):
     """Return the faults of a folder against its manifest's entries, as sorted (path, text); and hash on all cores."""
-    faults, present, folders = [], [], set()
+    faults, present, folders, size = [], [], set(), 0
     for path in entries:
         parts = path.split("/")
         folders.update("/".join(parts[:depth]) for depth in range(1, len(parts)))
@@ -167,6 +180,7 @@ def compare(bundle, entries):
             faults.append((path, "is %s, and should be a file" % _kind(facts.st_mode)))
         else:
             present.append(path)
+            size += facts.st_size
             mode = "%04o" % stat.S_IMODE(facts.st_mode)
             if mode != entries[path]["mode"]:
                 faults.append((path, "has mode %s; sealed: %s" % (mode, entries[path]["mode"])))
@@ -174,12 +188,9 @@ def compare(bundle, entries):
                 faults.append((path, "has a second name (a hard link), through which it can be changed"))
     seen = {path for path, _ in faults}.union(present)
     faults.extend((path, "is missing") for path in entries if path not in seen)
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # hashlib lets go of the interpreter's lock
-        for path, found in zip(present, pool.map(_hashed, [_at(bundle, path) for path in present])):
-            if found != (entries[path]["sha256"], entries[path]["size"]):
-                faults.append(
-                    (path, "has changed: sha256 %s, sealed %s" % (found[0][:12], entries[path]["sha256"][:12]))
-                )
+    for path, found in zip(present, _all_hashed([_at(bundle, path) for path in present], size)):
+        if found != (entries[path]["sha256"], entries[path]["size"]):
+            faults.append((path, "has changed: sha256 %s, sealed %s" % (found[0][:12], entries[path]["sha256"][:12])))
     faults.extend(_carried(bundle))
     return sorted(faults)
 

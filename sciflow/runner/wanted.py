@@ -1,7 +1,5 @@
 """Which steps a start is for, by its words: of some points, of some tasks, single ones; and all that these need."""
 
-import difflib
-
 LISTED = 20  # so many names a refusal lists
 
 
@@ -42,6 +40,8 @@ def refusal(plan, points=(), tasks=(), steps=()):
 
 
 def _likely(name, known):
+    import difflib  # noqa: PLC0415  for a refusal alone
+
     near = difflib.get_close_matches(name, known, n=1)
     more = ", ..." if len(known) > LISTED else ""
     meant = "did you mean `%s`? " % near[0] if near else ""

@@ -20,8 +20,6 @@ GRACE_S = 10  # between asking a step to end and ending it
 TICK_S = 0.5  # how often time limits and progress are looked at while nothing ends
 NOW_S = 2  # how often it is told what is going on
 COMMIT_S = 0.1  # how long an end waits for others, where there is more to do
-SHORT_S = 0.05  # how much work a lane is told of while a step runs in it
-DEEPEST = 128  # and how many steps at most
 LOST_MOST = 3  # lanes or boxes lost in a row, with no step done between, before a worker gives up
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # what a worker is told to stop with
 TOLD_S = 0.3  # by when a worker is told to stop that a step of its was told of: one process after another is
@@ -133,9 +131,8 @@ class Worker(object):
             if not self.running:
                 return
             self._tell_now()
-            ahead = self.crew.ahead()
-            if not starved and ahead > SHORT_S / 4:
-                time.sleep(ahead / 2)  # so that several ends are heard at once
+            if not starved:
+                time.sleep(self.crew.pause())
             for what in self.crew.hear(COMMIT_S if len(self.batch) else TICK_S):
                 self._heard(order, what)
             self._limits()
@@ -169,12 +166,10 @@ class Worker(object):
     def _fill(self, order):
         """Start what can be; say whether something is free for which nothing is ready."""
         held = self._held()
-        for lane in self.crew.lanes():
-            self._ahead(order, lane, held)
         while True:
             found = order.next(self.grants.free, held)
             if found is None:
-                return self.grants.free["cpus"] > 0
+                break
             if self._elsewhere(order, *found):
                 continue
             needs = order.needs(*found)
@@ -183,26 +178,22 @@ class Worker(object):
                 needs = more if self.grants.fits(more) else needs
             lane = self.crew.lane(self.tasks[found[0]], self.grants.take(needs))
             self._start(lane, found[1], needs)
+        for lane in self.crew.lanes():
             self._ahead(order, lane, held)
+        return self.grants.free["cpus"] > 0
 
     def _ahead(self, order, lane, held):
         """Tell a lane of more steps of its task where they are short, so that it need not wait to be told of each."""
-        wall = self.ends.walls.get(lane.task["name"])
-        alone = self.crew.alone(lane.task)
-        if wall is None or not lane.loop.ahead or wall > SHORT_S or alone or self.most_failures:
+        name = lane.task["name"]
+        wall = self.ends.walls.get(name)
+        if wall is None or not lane.loop.ahead or self.crew.alone(lane.task) or self.most_failures or name in held:
             return
-        if lane.task["name"] in held:
-            return
-        lane.wall = wall
-        lane.deep = min(DEEPEST, SHORT_S / max(wall, 1e-4), order.ready(lane.task["name"]) / len(self.crew.lanes()))
-        if lane.full():
-            return
-        while len(lane.queue) <= lane.deep and self.crew.room():
-            number = order.same(lane.task["name"], held)
+        for _ in range(lane.room(wall, order.ready(name) / len(self.crew.lanes()))):
+            number = order.same(name, held) if self.crew.room() else None
             if number is None:
                 return
-            if not self._elsewhere(order, lane.task["name"], number):
-                self._start(lane, number, order.needs(lane.task["name"], number))
+            if not self._elsewhere(order, name, number):
+                self._start(lane, number, order.needs(name, number))
 
     def _elsewhere(self, order, name, number):
         """Say whether another worker has done a step meanwhile."""
