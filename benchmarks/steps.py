@@ -9,14 +9,16 @@ time is that of the command and all it started; peak memory that of its largest 
 
 sciflow is measured whole, from the start of its command to the end: the bundle is verified, records, logs and
 digests are written and forced to the disk. `outputs`: the file is an output, hashed and published; `metrics`: its
-numbers are metrics, and no file stays. Beside it stands the time from the first step's start to the last one's end, by
-its own records.
+numbers are metrics, and no file stays; `spaces`, in a container: likewise, and each step has mounts, processes and
+System V IPC of its own. Beside it stands the time from the first step's start to the last one's end, by its own
+records.
 
 Peers are installed below build/peers: snakemake, maestrowf, hyperqueue and doit by pip, GNU parallel by apt-get
 download. One that is not there is said to be; one that would take longer than two minutes is left out.
 
 With `--box`, in a container: the floor is xargs inside one container of the same image, entered by the same words;
-`a box each` is one container start a step (of ten, scaled). The image is Debian with python3, built once.
+`a box each` is one container start a step (of ten, scaled). The image is Debian with python3, built once. As root,
+Apptainer's boxes give no spaces (a step has a box then, which takes minutes): measure as a plain user.
 """
 
 import argparse
@@ -52,6 +54,7 @@ run = ["sh", "-c", {script}, "step", "{{i}}", {path}]
 resources = {{ cpus = 1, memory = "100 MB", time = "1m" }}
 """
 LEFT = {"outputs": ("{outputs.o}", 'outputs = { o = "o.json" }'), "metrics": ("m.json", 'metrics = "m.json"')}
+LEFT_IN_BOX = {**LEFT, "spaces": ("m.json", 'metrics = "m.json"\nisolate = "spaces"')}
 IMAGE = '[image]\ndebian = "bookworm"\npackages = ["python3"]\n'
 Row = Callable[[Path], Cost]
 
@@ -91,7 +94,7 @@ def theirs(name: str, n: int, folder: Path) -> Row | None:
 
 def compiled(kind: str, n: int, folder: Path, image: str) -> Path:
     """Compile a study of N steps; return the bundle."""
-    path, left = LEFT[kind]
+    path, left = LEFT_IN_BOX[kind]
     folder.mkdir(parents=True, exist_ok=True)
     script = json.dumps(peers.SCRIPT.replace("{", "{{").replace("}", "}}"))
     text = WORKFLOW.format(kind=kind, n=n, image=image, script=script, path=json.dumps(path), left=left)
@@ -168,7 +171,7 @@ def on_host(n: int, only: list[str], scratch: Path, between: dict[str, list[floa
 def in_box(engine: str, n: int, scratch: Path, between: dict[str, list[float]]) -> dict[str, Row]:
     """Return the rows of an engine: xargs inside, sciflow, a box each."""
     rows: dict[str, Row] = {}
-    for kind in LEFT:
+    for kind in LEFT_IN_BOX:
         bundle = compiled(kind, n, scratch / f"bundles-{engine}-{n}", IMAGE)
         if not rows:
             rows["xargs inside"] = inside(bundle, engine, peers.xargs(n, Path())[1])

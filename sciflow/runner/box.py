@@ -166,7 +166,8 @@ def number_in_its_own(pid):
 class Loop(object):
     """The open box: `start` steps in its lanes, `signal` them, `hear` of their ends; `close` it, and all in it ends.
 
-    Requests are sent by `flush`. `ahead` says whether a lane may be told of a step while another runs in it.
+    Requests are sent by `flush`. `ahead` says whether a lane may be told of a step while another runs in it, `apart`
+    whether a step may have mounts, processes and System V IPC of its own.
     """
 
     def __init__(self, box, places, log):
@@ -208,7 +209,9 @@ class Loop(object):
             _, kind, adopts, private, hostname, pid = first[0]
             self.ahead = kind == "python"  # the shell's loop has no lanes
             orphans = "ended" if adopts else "of the group ended"
+            self.apart = private == "apart"
             self.facts.update(loop=kind, orphans=orphans, tmp="own" if private else "shared", hostname=hostname)
+            self.facts["spaces"] = "own" if self.apart else "a box each"
             # Python's loop watches what steps hold. The shell's cannot, so it is done from outside, where they show.
             watched = self.ahead or self._outside([pid])
             self.facts["memory"] = "watched" if watched else "not watched"
@@ -263,14 +266,19 @@ class Loop(object):
         """Start a process that serves the lanes called NAME:…; paths are as the box sees them."""
         self._ask(["server", name, profile, folder, log] + words)
 
-    def start(self, name, token, settings, place, mib, more, words):
+    def start(self, name, token, settings, place, mib, more, words, *, apart=False):
         """Start a step in a lane. `place` is its (folder, stdout, stderr) as the box sees them, `words` its argv.
 
         Its environment is `settings`, which it shares with others, and `more`. `mib`: the memory it may hold, 0: any.
+        `apart`: it is to have spaces of its own, of which `self.apart` says whether the box can give them.
         """
         pairs = ["%s=%s" % pair for pair in more.items()]
         if self.ahead:
-            told = ["start", name, token, self.profile(settings)] + list(place) + [str(mib), str(len(pairs))]
+            told = (
+                ["apart" if apart else "start", name, token, self.profile(settings)]
+                + list(place)
+                + [str(mib), str(len(pairs))]
+            )
             self._ask(told + pairs + words)
             return
         self._most[token] = mib

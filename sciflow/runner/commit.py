@@ -3,18 +3,18 @@
 import os
 import time
 
-from . import lane, names, records, step
+from . import kernel, names, records, step
 
 LATE_S = 60  # how long another machine's work may go unseen: nfs(5), acdirmax; SCIFLOW_LATE_S says it otherwise
 LOOK_S = 0.5  # how often it is looked for
 FEW = 8  # files that are forced to the disk one by one; of more, their whole file system is
 
 
-def file_system(path, kernel):
+def file_system(path, calls):
     """Force all of a file system to the disk. Say whether that could be done."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        return kernel.sync(descriptor)
+        return calls.sync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -92,7 +92,7 @@ class Batch(object):
         return [record for record, _, _ in waiting]
 
     def _force(self, staged):
-        self._kernel = self._kernel or (lane.Kernel() if len(staged) > FEW else None)
+        self._kernel = self._kernel or (kernel.Kernel() if len(staged) > FEW else None)
         if len(staged) <= FEW or not file_system(staged[0], self._kernel):
             for folder in staged:
                 force(files(folder))

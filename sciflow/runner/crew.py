@@ -172,10 +172,11 @@ class Crew(object):
         ahead = min([lane.ahead() for lane in self._lanes] or [0])
         return ahead / 2 if ahead > WORTH_S else 0
 
-    @staticmethod
-    def alone(task):
+    def alone(self, task):
         """Say whether no lane of a task's may be in the box that others are in."""
-        return task.get("isolate") == "step" or grants.spread(task["resources"])
+        isolate = task.get("isolate")
+        apart = isolate == "step" or (isolate == "spaces" and not self._main.apart)
+        return apart or grants.spread(task["resources"])
 
     def lane(self, task, grant):
         """Open a lane for a task's steps. Several ranks have it on the host: each enters a box of its own."""
@@ -187,7 +188,8 @@ class Crew(object):
             self._named += 1
         number = self._names.pop()
         name = str(number)
-        if task["python"] and loop.ahead and not alone and task["name"] not in self._unserved:
+        served = task["python"] and loop.ahead and task.get("isolate", "worker") == "worker"
+        if served and task["name"] not in self._unserved:
             name = "%s:%d" % (self._server(task), number)
         found = Lane(loop, name, task, grant)
         found.number = number
@@ -228,7 +230,8 @@ class Crew(object):
             logs = (found.folder, found.folder + ".out", found.folder + ".err")
             # What srun itself holds is no matter: Slurm sees to what its ranks may.
             settings, more, mib = ranks.settings(os.environ, self._places["path"]), {}, 0
-        lane.loop.start(lane.name, attempt.name, settings, logs, mib, more, words)
+        apart = attempt.task.get("isolate") == "spaces" and lane.loop.apart
+        lane.loop.start(lane.name, attempt.name, settings, logs, mib, more, words, apart=apart)
 
     def _spread(self, attempt, settings, words):
         """Write down what the ranks of an attempt are told; return the words that start them."""

@@ -16,14 +16,12 @@ RESET = [
     if hasattr(signal, name)
 ]
 SCRATCH = ("/tmp", "/var/tmp", "/dev/shm")  # where programs leave files for others  # noqa: S108
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
-CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000  # unshare(2)
-MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18  # mount(2)
 PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 KIB = 1024
 BLOCK = 512  # getrusage(2): ru_inblock and ru_oublock count half a KiB
 SETTINGS = 9  # where in `start` the settings begin
 LOG = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW  # a link there was laid by another step
+APART = b"apart"
 HALT = signal.SIGURG  # nobody else sends it, and whoever does not know it ignores it
 
 
@@ -55,57 +53,6 @@ def settings(pairs):
 def say(*words):
     """Answer with one line; short enough (pipe(7), PIPE_BUF) not to mix with another lane's."""
     os.write(1, os.fsencode("\t".join(str(word) for word in words) + "\n"))
-
-
-class Kernel(object):
-    """What the C library is called for. Cut-down Pythons have no ctypes: then nothing of this is to be had."""
-
-    def __init__(self):
-        try:
-            import ctypes  # noqa: PLC0415
-
-            self._c = ctypes.CDLL(None)
-        except (ImportError, OSError, AttributeError):  # a package whose file cannot be looked at is an empty one
-            self._c = None
-
-    def adopt(self):
-        """Inherit what the steps leave running; say whether that is so."""
-        return self._c is not None and self._c.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
-
-    def end_with_parent(self):
-        """Have SIGHUP sent to this process when its parent ends; say whether that is so."""
-        return self._c is not None and self._c.prctl(PR_SET_PDEATHSIG, int(signal.SIGHUP), 0, 0, 0) == 0
-
-    def sync(self, descriptor):
-        """Force the file system of an open file to the disk (syncfs(2)); say whether that is so."""
-        return hasattr(self._c, "syncfs") and self._c.syncfs(descriptor) == 0
-
-    def scratch(self, folder):
-        """Put folders below `folder` in the place of those in which programs leave files; say whether that is so."""
-        uid, gid = os.getuid(), os.getgid()
-        if self._c is None or self._c.unshare(CLONE_NEWUSER | CLONE_NEWNS):
-            return False
-        try:
-            for path, text in (
-                ("setgroups", "deny"),
-                ("uid_map", "%d %d 1" % (uid, uid)),
-                ("gid_map", "%d %d 1" % (gid, gid)),
-            ):
-                with open("/proc/self/" + path, "w") as stream:
-                    stream.write(text)
-            if self._c.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None):
-                return False
-            for number, target in enumerate(SCRATCH):
-                source = os.path.join(folder, str(number))
-                os.makedirs(source, exist_ok=True)
-                os.chmod(source, 0o1777)  # noqa: S103  as /tmp is
-                if os.path.isdir(target) and self._c.mount(
-                    os.fsencode(source), os.fsencode(target), None, MS_BIND, None
-                ):
-                    return False
-        except OSError:
-            return False
-        return True
 
 
 def program(word, path, known={}):  # noqa: B006  where a program was found once, it is
@@ -288,11 +235,12 @@ def end_orphans():
 class Lane(object):
     """Serves the requests of one pipe. `start(folder, stdout, stderr, environment, words)`, all bytes, starts a step.
 
-    It writes `TOKEN PID` to `begun` for each step that begins.
+    It writes `TOKEN PID` to `begun` for each step that begins. `apart` starts those that have spaces of their own.
     """
 
-    def __init__(self, start, profiles, requests, begun, private):
+    def __init__(self, start, profiles, requests, begun, private, apart=None):
         self._start, self._profiles, self._requests, self._begun = start, dict(profiles), requests, begun
+        self._apart = apart
         self._pid, self._halted, self._private, self._killed = None, False, private, Killed()
         self._starting = self._over = False
         self._before = 0  # how many the kernel had killed when the step began
@@ -330,14 +278,15 @@ class Lane(object):
                     self._run(told)
 
     def _run(self, told):
-        _, _, token, profile, folder, stdout, stderr, _, count = told[:SETTINGS]
+        verb, _, token, profile, folder, stdout, stderr, _, count = told[:SETTINGS]
+        start = self._apart.start if verb == APART else self._start
         words = SETTINGS + int(count)
         environment = dict(self._profiles[profile])
         environment.update([pair.split(b"=", 1) for pair in told[SETTINGS:words]])
-        start, clock = time.time(), time.monotonic()
+        begun, clock = time.time(), time.monotonic()
         self._starting = True
         try:
-            self._pid = self._start(folder, stdout, stderr, environment, told[words:])
+            self._pid = start(folder, stdout, stderr, environment, told[words:])
         except OSError as error:
             say("unable", os.fsdecode(token), error.strerror)
         self._starting = False
@@ -349,6 +298,12 @@ class Lane(object):
         os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT)  # it keeps its number until all it left has ended
         wall = time.monotonic() - clock
         status, usage = self._clear()
+        if verb == APART:
+            ended = self._apart.ended(status, usage)
+            if ended is None:
+                say("unable", os.fsdecode(token), "it could have no spaces of its own")
+                return
+            status, usage = ended
         before, self._before = self._before, self._killed()
         answer = (
             token,
@@ -359,7 +314,7 @@ class Lane(object):
             usage.ru_maxrss,
             usage.ru_inblock * BLOCK,
             usage.ru_oublock * BLOCK,
-            start,
+            begun,
             wall,
             self._before - before,
         )

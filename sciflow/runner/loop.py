@@ -4,6 +4,7 @@ A request is one line of fields joined by tabs (`lane.line` writes them, with `\
 
     set PROFILE COUNT NAME=VALUE …       settings that several steps share
     start LANE TOKEN PROFILE FOLDER STDOUT STDERR MEMORY_MIB COUNT NAME=VALUE … PROGRAM ARGUMENT …
+    apart LANE …                         likewise, of a step that is to have spaces of its own
     server NAME PROFILE FOLDER STDERR PROGRAM ARGUMENT …      a process that serves the lanes called NAME:…, as this one
     signal TOKEN NUMBER                  to a step that runs, and all it started
     halt                                 begin no step any more: those that wait end as `dropped`
@@ -31,7 +32,9 @@ import time
 from collections import deque
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # under -I it is not there
+import kernel  # noqa: E402
 import lane  # noqa: E402
+import space  # noqa: E402
 
 del sys.path[0]
 
@@ -91,7 +94,7 @@ class Loop(object):
         self._start, self._scratch = start, scratch
         self._profiles, self._told, self._lanes, self._servers, self._lost_names = {}, [], {}, {}, set()
         self._owed = {}  # {token: signal} for steps that have not begun yet
-        self._kernel = lane.Kernel()
+        self._kernel = kernel.Kernel()
         self.adopts = self._kernel.adopt()
         for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # the runner outside decides; here they may arrive by group
@@ -121,11 +124,12 @@ class Loop(object):
         verb, _, rest = line.partition(b"\t")
         name = os.fsdecode(rest.partition(b"\t")[0])
         everybody = list(self._lanes.values()) + list(self._servers.values())
-        if verb == b"start" and not {name, name.partition(":")[0]} & self._lost_names:
+        if verb in (b"start", lane.APART) and not {name, name.partition(":")[0]} & self._lost_names:
             self._to(name).send(line + b"\n")
             if name in self._lanes:
                 told = rest.split(b"\t", 7)
-                self._lanes[name].expect(os.fsdecode(told[1]), int(told[6]))
+                mib = int(told[6])
+                self._lanes[name].expect(os.fsdecode(told[1]), mib + space.MIB if mib and verb == lane.APART else mib)
         elif verb == b"set":
             told = lane.fields(line)
             self._profiles[told[1]] = lane.settings(told[3:])
@@ -170,8 +174,9 @@ class Loop(object):
             os.close(send)
             os.close(hear)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            private = bool(self._scratch) and self._kernel.scratch(os.path.join(self._scratch, name.replace(":", "-")))
-            lane.Lane(self._start, self._profiles, requests, begun, private).serve()
+            private = bool(self._scratch) and self._scratched(name.replace(":", "-"))
+            apart = space.Space(self._kernel) if private else None
+            lane.Lane(self._start, self._profiles, requests, begun, private, apart).serve()
             code = 0
         finally:
             os._exit(code)
@@ -271,23 +276,29 @@ class Loop(object):
         lane.end_orphans()  # a lane may have been told to end just when it had started a step
         os._exit(0)
 
+    def _scratched(self, name):
+        return self._kernel.scratch(os.path.join(self._scratch, name), lane.SCRATCH)
+
     def private(self):
-        """Say whether lanes can have a /tmp of their own here: by trying it."""
+        """Say what lanes can have here, by trying it: `private`, a /tmp of their own; `apart`, spaces a step, too."""
+        can = ("", "private", "apart")
+        if not self._scratch:
+            return can[0]
         pid = os.fork()
         if not pid:
-            code = 1
+            code = 0
             try:
-                code = 0 if self._kernel.scratch(os.path.join(self._scratch, "trial")) else 1
+                code = 1 if self._scratched("trial") else 0
+                code += code and space.Space(self._kernel).opens()
             finally:
                 os._exit(code)
-        return os.waitpid(pid, 0)[1] == 0
+        return can[os.WEXITSTATUS(os.waitpid(pid, 0)[1])]
 
 
 def main(scratch):
     """Serve."""
     loop = Loop(lane.spawn, scratch)
-    private = "private" if scratch and loop.private() else ""
-    lane.say("ready", "python", "adopts" if loop.adopts else "", private, os.uname().nodename, os.getpid())
+    lane.say("ready", "python", "adopts" if loop.adopts else "", loop.private(), os.uname().nodename, os.getpid())
     try:
         loop.serve()
     except OSError as error:

@@ -27,7 +27,7 @@ import loop  # noqa: E402
 
 # None of these may stand in the way of modules of the code that have the same names.
 sys.path[:] = [path for path in sys.path if os.path.realpath(path) != os.path.realpath(HERE)]
-for room in ("call", "lane", "loop"):
+for room in ("call", "kernel", "lane", "loop", "space"):
     del sys.modules[room]
 
 LONGEST_S = 60  # what takes longer to import might never end, and nobody could tell this process to

@@ -38,7 +38,7 @@ def _alone(path: Keys, table: dict[str, Any], faults: Faults) -> None:
     if table.get("resources", {}).get("gpus"):
         fault = "`gpus` and several ranks do not go together yet"
         faults.value((*path, "resources", "gpus"), fault, "leave out `gpus`, or `nodes` and `ranks`")
-    if table.get("isolate") == "step":
+    if table.get("isolate", "worker") != "worker":
         fault = "each rank has a box of its own in any case"
         faults.value((*path, "isolate"), fault, "leave `isolate` out")
     if table.get("retry", {}).get("grow_memory", 1) > 1:

@@ -228,8 +228,8 @@ class Task:
     resources: Resources = Resources()
     retry: Retry = Retry()
     checkpoint: Checkpoint | None = None
-    isolate: Literal["worker", "step"] = "worker"
-    """What shares a box: the steps of a worker, or nothing."""
+    isolate: Literal["worker", "spaces", "step"] = "worker"
+    """What shares a box: the steps of a worker, or nothing; or they share one, and have spaces of their own in it."""
     envelope: bool = True
     """Whether the step finds the same threads, time zone, locale, hash seed and umask everywhere."""
     blas: Literal["haswell", "skylakex", "zen", "sandybridge", "generic", ""] = ""

@@ -62,11 +62,36 @@ def test_podman_gives_the_table_of_the_host_and_says_what_it_isolates(plain):
         "loop": "python",
         "orphans": "ended",
         "tmp": "own",
+        "spaces": "a box each",
         "hostname": "localhost",
         "memory": "watched",
         "packages": "container/packages.txt",
     }
     assert table(bundle) == table(bundle, "host")
+
+
+@pytest.mark.live("apptainer")
+def test_a_step_with_spaces_of_its_own_shares_the_box_and_sees_no_process_of_others(plain):
+    study = plain.folder / "study"
+    study.mkdir()
+    (study / "peek.py").write_text(
+        "import json, os\n"
+        "json.dump({'pids': ' '.join(sorted(name for name in os.listdir('/proc') if name.isdigit())),\n"
+        "           'boxes': os.readlink('/proc/self/ns/net')}, open('metrics.json', 'w'))\n"
+    )
+    (study / "workflow.toml").write_text(
+        f'format = 1\n[workflow]\nname = "peek"\n{IMAGE}[code]\ninclude = ["peek.py"]\n[parameters]\n'
+        "x = { range = [0, 6] }\n"
+        '[tasks.peek]\nrun = ["python3", "peek.py", "{x}"]\nmetrics = "metrics.json"\nisolate = "spaces"\n'
+    )
+    bundle = api.compile(study / "workflow.toml").path
+    plain.give(plain.folder)
+    found = plain.run(bundle / "launch.sh")
+    assert found.returncode == 0, found.stderr
+    settled, boxes = facts(bundle, "main")
+    assert [box["spaces"] for box in boxes] == ["own"]
+    assert {record["metrics"]["pids"] for record in settled.values()} == {"1 2"}
+    assert len({record["metrics"]["boxes"] for record in settled.values()}) == 1
 
 
 @pytest.mark.live("apptainer")

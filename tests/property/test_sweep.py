@@ -193,7 +193,7 @@ def attempts(draw, resources):
     return {
         "retry": retry,
         "checkpoint": draw(st.none() | checkpoint) if resources.time_s > 1 else None,
-        "isolate": draw(st.sampled_from(["worker", "step"])),
+        "isolate": draw(st.sampled_from(["worker", "spaces", "step"])),
         "envelope": envelope,
         "blas": draw(st.sampled_from(["", "haswell", "generic"])) if envelope else "",
     }

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sciflow.runner import commit, lane, logs, records, standing
+from sciflow.runner import commit, kernel, logs, records, standing
 from tests.runner.conftest import task
 from tests.runner.test_standing import record
 
@@ -85,5 +85,5 @@ def test_failures_and_successes_are_committed_in_their_order(tmp_path, worker):
 
 
 def test_a_whole_file_system_is_forced_to_the_disk_where_the_library_can(tmp_path):
-    assert commit.file_system(str(tmp_path), lane.Kernel()) in (True, False)
+    assert commit.file_system(str(tmp_path), kernel.Kernel()) in (True, False)
     assert list(commit.files(str(Path(tmp_path)))) == [str(tmp_path)]

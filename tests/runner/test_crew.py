@@ -28,15 +28,16 @@ def below(pid):
     return found
 
 
-def test_a_step_that_is_to_be_alone_has_a_box_of_its_own(study, tmp_path):
+@pytest.mark.parametrize("isolate", ["step", "spaces"])  # the host gives no spaces
+def test_a_step_that_is_to_be_alone_has_a_box_of_its_own(study, tmp_path, isolate):
     opened = tmp_path / "opened"
     box = {**HOST, "enter": ["sh", "-c", f'echo x >> "{opened}"; exec "$@"', "box"]}
-    tasks = [task("a", "true", uses=["x"], isolate="step"), task("b", "true", uses=["x"])]
+    tasks = [task("a", "true", uses=["x"], isolate=isolate), task("b", "true", uses=["x"])]
     study(tasks, [{"x": x} for x in range(3)], boxes=[box]).run()
     assert len(opened.read_text().split()) == 4  # one for all of `b`, and one for each of `a`
 
 
-@pytest.mark.parametrize("isolate", ["worker", "step"])
+@pytest.mark.parametrize("isolate", ["worker", "spaces", "step"])
 def test_a_lane_that_is_killed_costs_its_step_one_attempt(study, tmp_path, isolate):
     mark = tmp_path / "mark"
     found = study([task("a", f"[ -e '{mark}' ] || {{ touch '{mark}'; sleep 60; }}", isolate=isolate)])

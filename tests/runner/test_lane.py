@@ -77,11 +77,3 @@ def test_what_stands_in_a_folder_is_taken_away(tmp_path):
 def test_a_counter_of_the_killed_counts_from_what_was(tmp_path):
     count = lane.Killed()
     assert count() == count() >= 0
-
-
-@pytest.mark.parametrize("found", [None, ModuleType("ctypes")], ids=["left out", "cannot be looked at"])
-def test_without_the_c_library_nothing_of_it_is_to_be_had(monkeypatch, tmp_path, found):
-    # As the import system has it: None where there is no such module, an empty one where the file's stat has failed.
-    monkeypatch.setitem(sys.modules, "ctypes", found)
-    kernel = lane.Kernel()
-    assert not any([kernel.adopt(), kernel.end_with_parent(), kernel.sync(0), kernel.scratch(str(tmp_path))])

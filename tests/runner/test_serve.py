@@ -406,7 +406,7 @@ def test_an_interrupt_is_python_s(study):
 
 @pytest.mark.parametrize("linked", [False, True])
 def test_code_may_be_named_as_the_runners_rooms(study, tmp_path, linked):
-    rooms = ["call", "lane", "loop", "serve", "names", "records", "box"]
+    rooms = ["call", "kernel", "lane", "loop", "serve", "space", "names", "records", "box"]
     head = "".join(f"import {name}\n" for name in rooms)
     files = {f"{name}.py": f"WHO = 'mine {name}'\n" for name in rooms}
     told = values(

@@ -411,6 +411,7 @@ def test_a_worker_says_that_nothing_was_isolated(study):
         "loop": "python",
         "orphans": "ended",
         "tmp": "shared",
+        "spaces": "a box each",
         "hostname": os.uname().nodename,
         "memory": "watched",
         "packages": "",
