@@ -4,6 +4,8 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
+from types import ModuleType
 
 import pytest
 

@@ -1,8 +1,6 @@
 """A lane: what it says, what it finds, and what it clears away."""
 
 import os
-import sys
-from types import ModuleType
 
 import pytest
 from hypothesis import given
