@@ -69,6 +69,7 @@ def test_a_way_to_start_ranks_is_a_plain_word(word):
         ("ranks = 2", "", "python = 'train:main'", "a function is called once, and this task asks for several ranks"),
         ("ranks = 2, gpus = 1", "", "run = ['x']", "`gpus` and several ranks do not go together yet"),
         ("ranks = 2", "isolate = 'step'", "run = ['x']", "each rank has a box of its own in any case"),
+        ("ranks = 2", "isolate = 'spaces'", "run = ['x']", "each rank has a box of its own in any case"),
         (
             "ranks = 2",
             "retry = { times = 1, grow_memory = 2 }",
