@@ -65,13 +65,8 @@ def test_a_package_has_one_door(package):
     assert all(any(room.startswith(door) for door in DOORS[package]) for room in users), users
 
 
-INSIDE = {
-    "call",
-    "kernel",
-    "lane",
-    "loop",
-    "space",
-}  # rooms that others import by these names inside the box, where there is no package
+# Rooms that others import by these names inside the box, where there is no package.
+INSIDE = {"call", "kernel", "lane", "loop", "space"}
 
 
 def test_every_package_that_is_imported_is_declared_or_ours():

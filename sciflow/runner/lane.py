@@ -70,6 +70,12 @@ def program(word, path, known={}):  # noqa: B006  where a program was found once
     return known[word, path]
 
 
+def begin(words, environment, **how):
+    """Start a program by posix_spawn(3), found on the PATH that it is to have; return its pid. Raises OSError."""
+    path = program(words[0], environment.get(b"PATH", os.fsencode(os.defpath)))
+    return os.posix_spawn(path, words, environment, **how)  # novm
+
+
 def spawn(folder, stdout, stderr, environment, words):
     """Start a step in a process group of its own; return its pid. A program that cannot be started ends with 127.
 
@@ -79,8 +85,7 @@ def spawn(folder, stdout, stderr, environment, words):
     """
     try:
         os.chdir(folder)
-        return os.posix_spawn(  # novm
-            program(words[0], environment.get(b"PATH") or os.fsencode(os.defpath)),
+        return begin(  # novm
             words,
             environment,
             file_actions=[

@@ -85,8 +85,7 @@ class Space(object):
     @staticmethod
     def _spawn(environment, words):
         try:
-            path = lane.program(words[0], environment.get(b"PATH") or os.fsencode(os.defpath))
-            return os.posix_spawn(path, words, environment, setsigmask=[])  # novm
+            return lane.begin(words, environment, setsigmask=[])
         except (AttributeError, NotImplementedError, OSError):  # as in `lane.spawn`
             pid = os.fork()
             if pid:

@@ -27,6 +27,12 @@ def test_a_program_is_found_on_the_path_it_is_to_have(tmp_path):
         lane.program(b"tool", os.fsencode(tmp_path))
 
 
+def test_on_an_empty_path_nothing_is_found_but_what_stands_in_the_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        lane.begin([b"true"], {b"PATH": b""})
+
+
 def test_a_word_with_a_slash_is_a_path():
     assert lane.program(b"./tool", b"/bin") == b"./tool"
 
