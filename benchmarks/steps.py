@@ -1,6 +1,6 @@
 """N steps that each write one small JSON file, on two cores: xargs and other floors, sciflow, and peers.
 
-    .venv/bin/python benchmarks/steps.py [--steps 1000 10000] [--runs 3] [--only NAME …] [--folder DIR]
+    .venv/bin/python benchmarks/steps.py [--steps 1000 10000] [--runs 3] [--only NAME …] [--python PYTHON]
     .venv/bin/python benchmarks/steps.py --box apptainer [--box docker]
 
 All take turns in one run, so that a busy moment of the machine falls on all of them; medians. Each run has folders of
@@ -11,7 +11,7 @@ sciflow is measured whole, from the start of its command to the end: the bundle 
 digests are written and forced to the disk. `outputs`: the file is an output, hashed and published; `metrics`: its
 numbers are metrics, and no file stays; `spaces`, in a container: likewise, and each step has mounts, processes and
 System V IPC of its own. Beside it stands the time from the first step's start to the last one's end, by its own
-records.
+records. PYTHON runs the bundle, as a machine's python3 does: how it was built matters (the benchmark's own by default).
 
 Peers are installed below build/peers: snakemake, maestrowf, hyperqueue and doit by pip, GNU parallel by apt-get
 download. One that is not there is said to be; one that would take longer than two minutes is left out.
@@ -111,13 +111,13 @@ def compiled(kind: str, n: int, folder: Path, image: str) -> Path:
     return folder / done.stdout.splitlines()[-1]
 
 
-def ours(bundle: Path, engine: str, n: int, between: list[float]) -> Row:
+def ours(bundle: Path, python: str, engine: str, n: int, between: list[float]) -> Row:
     """Return what measures sciflow, and takes down the seconds from the first start to the last end."""
 
     def run(where: Path) -> Cost:
         where.mkdir(parents=True)
         name = "-".join(where.parts[-2:]).replace(" ", "-")
-        words = [sys.executable, "-I", "-S", "-B", str(bundle / "runner"), "run", "--engine", engine, "--run", name]
+        words = [python, "-I", "-S", "-B", str(bundle / "runner"), "run", "--engine", engine, "--run", name]
         found = cost([*words, "-j", "2", "--quiet"], where)
         lines = [json.loads(line) for path in (bundle / "runs" / name).glob("segments/*.jsonl") for line in path.open()]
         done = [record for record in lines if record.get("state") == "done"]
@@ -149,7 +149,7 @@ def inside(bundle: Path, engine: str, words: list[str], times: int = 1) -> Row:
     return run
 
 
-def on_host(n: int, only: list[str], scratch: Path, between: dict[str, list[float]]) -> dict[str, Row]:
+def on_host(n: int, only: list[str], python: str, scratch: Path, between: dict[str, list[float]]) -> dict[str, Row]:
     """Return the rows of the host: floors, sciflow, peers."""
     folder = ROOT / "build/peers"
     rows: dict[str, Row] = {}
@@ -164,11 +164,11 @@ def on_host(n: int, only: list[str], scratch: Path, between: dict[str, list[floa
         name = f"sciflow, {kind}"
         if not only or name in only or "sciflow" in only:
             bundle = compiled(kind, n, scratch / f"bundles-{n}", "")
-            rows[name] = ours(bundle, "host", n, between.setdefault(name, []))
+            rows[name] = ours(bundle, python, "host", n, between.setdefault(name, []))
     return rows
 
 
-def in_box(engine: str, n: int, scratch: Path, between: dict[str, list[float]]) -> dict[str, Row]:
+def in_box(engine: str, n: int, python: str, scratch: Path, between: dict[str, list[float]]) -> dict[str, Row]:
     """Return the rows of an engine: xargs inside, sciflow, a box each."""
     rows: dict[str, Row] = {}
     for kind in LEFT_IN_BOX:
@@ -176,7 +176,7 @@ def in_box(engine: str, n: int, scratch: Path, between: dict[str, list[float]]) 
         if not rows:
             rows["xargs inside"] = inside(bundle, engine, peers.xargs(n, Path())[1])
             rows["a box each"] = inside(bundle, engine, ["sh", "-c", peers.SCRIPT, "step", "0", "o/0.json"], BOXES_EACH)
-        rows[f"sciflow, {kind}"] = ours(bundle, engine, n, between.setdefault(f"sciflow, {kind}", []))
+        rows[f"sciflow, {kind}"] = ours(bundle, python, engine, n, between.setdefault(f"sciflow, {kind}", []))
     return rows
 
 
@@ -222,6 +222,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--only", nargs="+", default=[], help="these alone, and xargs")
     parser.add_argument("--box", action="append", default=[], help="in this engine's container instead of on the host")
+    parser.add_argument("--python", default=sys.executable, help="what runs the bundle (default: this one)")
     parser.add_argument("--folder", help="where to work (default: the system's folder for temporary files)")
     chosen = parser.parse_args()
     if not chosen.box and (not chosen.only or set(chosen.only) & set(peers.NEEDS)):
@@ -232,9 +233,9 @@ def main() -> None:
             for engine in chosen.box or ["host"]:
                 folder, between = Path(scratch) / f"{engine}-{n}", {}
                 if engine == "host":
-                    rows = on_host(n, chosen.only, folder, between)
+                    rows = on_host(n, chosen.only, chosen.python, folder, between)
                 else:
-                    rows = in_box(engine, n, folder, between)
+                    rows = in_box(engine, n, chosen.python, folder, between)
                 found = taken(rows, chosen.runs, folder, slow)
                 told(engine, n, found, between)
                 slow |= {

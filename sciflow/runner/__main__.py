@@ -160,14 +160,14 @@ def stood(seals):
 
 def closes(plan, run, room, chosen, noted):
     """Return when the hours close, as a Closing; None where they are not open, and nothing is to be done."""
-    made, hours, schedule, now = room("closing").Closing, room("hours"), plan["schedule"], int(time.time())
+    made, schedule, now = room("closing").Closing, plan["schedule"], int(time.time())
     if schedule["policy"] == "now":
         return made()
     since, slack = None, CLOCKS_S if chosen.verb == "element" else 0
     if schedule["max_wait_s"]:
         past = room("journal").rounds(run)[:1] if chosen.verb == "element" else []
         since = room("launched").note(run, min([now] + [int(state["time"]) for _, state in past]))
-    start, close = hours.window(schedule, now, since)
+    start, close = room("hours").window(schedule, now, since)
     if start <= now + slack:
         return made(None if chosen.now else close, hard=schedule["hard"])
     if chosen.verb == "run" and chosen.now:

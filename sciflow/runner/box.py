@@ -11,13 +11,15 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 from . import lane, names
 
 PLACES = ("code", "inputs", "work", "outputs", "checkpoints", "runner")  # what of the host a box shows
 TAIL_BYTES = 4000  # how much of an engine's own words an error repeats
 
-CLOSING_S = 10
+CLOSING_S = 10  # how long a box may take to close
+LOOK_S = 0.001
 SCRATCH = "scratch"  # in the work folder: what lanes that have a /tmp of their own keep there
 
 End = collections.namedtuple(
@@ -63,8 +65,19 @@ def _succeeds(words):
         return False
 
 
+def _answer(words):
+    """Return what a program says on its standard output, in bytes; None where it fails."""
+    try:
+        return subprocess.check_output(words, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
 def choose(boxes, wanted=None):
-    """Return the first box whose engine works here, or the wanted one. Raises BoxError, saying what was tried."""
+    """Return the first box whose engine works here, or the wanted one, with what it `said` when it was tried.
+
+    Raises BoxError, saying what was tried.
+    """
     tried = []
     for box in boxes:
         if wanted and box["engine"] != wanted:
@@ -72,10 +85,11 @@ def choose(boxes, wanted=None):
         lacking = [program for program in box["needs"] if not shutil.which(program)]
         if lacking:
             tried.append("%s: `%s` is not on PATH" % (box["engine"], "`, `".join(lacking)))
-        elif box["probe"] and not _succeeds(box["probe"]):
-            tried.append("%s: `%s` failed" % (box["engine"], " ".join(box["probe"])))
-        else:
-            return box
+            continue
+        said = _answer(box["probe"]) if box["probe"] else b""
+        if said is not None:
+            return dict(box, said=said)
+        tried.append("%s: `%s` failed" % (box["engine"], " ".join(box["probe"])))
     if not tried:
         raise BoxError(
             "this bundle cannot run in `%s`; it knows: %s" % (wanted, ", ".join(box["engine"] for box in boxes))
@@ -84,14 +98,12 @@ def choose(boxes, wanted=None):
 
 
 def version(box):
-    """Return what an engine says of its version, in a line; nothing of none."""
-    for program in box["needs"][:1]:
-        try:
-            said = subprocess.check_output([program, "--version"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        except (OSError, subprocess.CalledProcessError):
-            return ""
-        return said.decode("utf-8", "replace").strip().split("\n")[0]
-    return ""
+    """Return what the engine of a chosen box says of its version, in a line; nothing of none."""
+    if not box["needs"]:
+        return ""
+    words = [box["needs"][0], "--version"]
+    said = box["said"] if words == box["probe"] else _answer(words)  # an engine takes long to start: not twice
+    return (said or b"").decode("utf-8", "replace").strip().split("\n")[0]
 
 
 def claim(path):
@@ -341,9 +353,10 @@ class Loop(object):
     def close(self):
         """Leave the box; whatever still runs in it ends."""
         self._process.stdin.close()
-        try:
-            self._process.wait(CLOSING_S)
-        except subprocess.TimeoutExpired:
+        until = time.monotonic() + CLOSING_S
+        while self._process.poll() is None and time.monotonic() < until:
+            time.sleep(LOOK_S)  # Popen.wait would look less and less often
+        if self._process.poll() is None:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
         self._process.stdout.close()

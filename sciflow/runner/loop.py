@@ -267,11 +267,13 @@ class Loop(object):
 
     def _end(self, *_):
         left = [channel.pid for channel in list(self._lanes.values()) + list(self._servers.values())]
+        pause = CLOSING_S / 16
         while left:
             # Again and again: a process that has just been forked may not hear the first.
             for pid in left:
                 os.kill(pid, signal.SIGHUP)
-            time.sleep(CLOSING_S)
+            time.sleep(pause)
+            pause = min(2 * pause, CLOSING_S)
             left = [pid for pid in left if not os.waitpid(pid, os.WNOHANG)[0]]
         lane.end_orphans()  # a lane may have been told to end just when it had started a step
         os._exit(0)

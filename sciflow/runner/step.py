@@ -210,9 +210,18 @@ def clear(path):
     except OSError:
         return
     try:
-        if stat.S_ISDIR(facts.st_mode):
-            shutil.rmtree(path, **{HOOK: again})
-        else:
+        if not stat.S_ISDIR(facts.st_mode):
             os.unlink(path)
+        else:
+            _remove(path, again)
     except FileNotFoundError:
         pass
+
+
+def _remove(folder, failed):
+    try:
+        os.rmdir(folder)  # most are empty, and rmtree takes its time to see that
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            raise
+        shutil.rmtree(folder, **{HOOK: failed})

@@ -62,6 +62,21 @@ def test_a_box_that_the_bundle_does_not_know_is_named():
         box.choose([engine("first"), engine("second")], "podman")
 
 
+@pytest.mark.parametrize(("probe", "starts"), [(["--version"], 1), (["info"], 2)])
+def test_an_engine_tells_its_version_and_is_not_started_twice_for_that(tmp_path, monkeypatch, probe, starts):
+    program = tmp_path / "engine"
+    program.write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/started\necho "engine $1 1.4"\necho more\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    chosen = box.choose([engine("engine", needs=["engine"], probe=["engine", *probe])])
+    assert box.version(chosen) == "engine --version 1.4"
+    assert (tmp_path / "started").read_text().split() == [*probe, "--version"][-starts:]
+
+
+def test_the_host_has_no_version():
+    assert box.version(box.choose([HOST])) == ""
+
+
 # ---- Images
 
 
