@@ -7,6 +7,9 @@ from . import kernel, names, records, step
 
 LATE_S = 60  # how long another machine's work may go unseen: nfs(5), acdirmax; SCIFLOW_LATE_S says it otherwise
 LOOK_S = 0.5  # how often it is looked for
+SOON_S = 0.1  # how long an end waits for others, where there is more to do
+PART = 30  # and so many times as long as it took to put the last ones on record: disks may be slow
+LATEST_S = 5  # but no longer
 FEW = 8  # files that are forced to the disk one by one; of more, their whole file system is
 
 
@@ -39,14 +42,14 @@ def force(paths):
 
 
 class Batch(object):
-    """Ends that wait to be put on record together. `since` is when the first came, by the monotonic clock."""
+    """Ends that wait to be put on record together, for so long that doing it takes a small part of the time."""
 
     def __init__(self, run, plan, segment, standing, archive):
         self._run, self._segment, self._standing, self._archive = run, segment, standing, archive
         self._number = {task["name"]: number for number, task in enumerate(plan["tasks"])}
         self._name = [task["name"] for task in plan["tasks"]]
         self._mine = standing.segment(segment.path)
-        self._waiting, self.since, self._kernel = [], 0.0, None
+        self._waiting, self._since, self._took, self._kernel = [], 0.0, 0.0, None
         self._known = set()  # folders of tasks whose own names are on the disk
 
     def __len__(self):
@@ -55,14 +58,19 @@ class Batch(object):
     def add(self, record, staged="", kept=""):
         """Take a record, and the folder in which the outputs of a success lie, or its checkpoint's that goes on."""
         if not self._waiting:
-            self.since = time.monotonic()
+            self._since = time.monotonic()
         self._waiting.append((record, staged, kept))
+
+    def due(self):
+        """Say whether those that wait have waited for long enough, whatever else there is to do."""
+        waits = min(max(SOON_S, PART * self._took), LATEST_S)
+        return bool(self._waiting) and time.monotonic() - self._since > waits
 
     def commit(self):
         """Put all on record, and publish what is a success; return the records, in their order."""
         if not self._waiting:
             return []
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting, began = self._waiting, [], time.monotonic()
         self._force([staged or kept for _, staged, kept in waiting if staged or kept])
         for kept in [kept for _, _, kept in waiting if kept]:
             for above in ("..", "../..", "../../.."):  # its step's, its task's, and that of all
@@ -87,6 +95,7 @@ class Batch(object):
         self._segment.enter(rows)
         for at, number, task, state in rows:
             self._standing.note(self._name[task], number, state, self._mine, at)
+        self._took = time.monotonic() - began
         if lost:
             self._lose(lost)
         return [record for record, _, _ in waiting]

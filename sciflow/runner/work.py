@@ -19,7 +19,6 @@ from .order import Order
 GRACE_S = 10  # between asking a step to end and ending it
 TICK_S = 0.5  # how often time limits and progress are looked at while nothing ends
 NOW_S = 2  # how often it is told what is going on
-COMMIT_S = 0.1  # how long an end waits for others, where there is more to do
 LOST_MOST = 3  # lanes or boxes lost in a row, with no step done between, before a worker gives up
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # what a worker is told to stop with
 TOLD_S = 0.3  # by when a worker is told to stop that a step of its was told of: one process after another is
@@ -123,8 +122,7 @@ class Worker(object):
                 self.crew.halt()
                 halted = starved = True
             self.crew.flush()
-            waited = time.monotonic() - self.batch.since
-            if len(self.batch) and (starved or not self.running or waited > COMMIT_S):
+            if len(self.batch) and (starved or not self.running or self.batch.due()):
                 self._commit(order)
                 continue
             self._show(order, progress)
@@ -133,7 +131,7 @@ class Worker(object):
             self._tell_now()
             if not starved:
                 time.sleep(self.crew.pause())
-            for what in self.crew.hear(COMMIT_S if len(self.batch) else TICK_S):
+            for what in self.crew.hear(commit.SOON_S if len(self.batch) else TICK_S):
                 self._heard(order, what)
             self._limits()
             self._watch(order)

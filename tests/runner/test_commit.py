@@ -54,6 +54,29 @@ def test_nothing_is_said_before_it_is_committed(tmp_path, worker):
     assert not (tmp_path / "outputs").exists()
 
 
+@pytest.mark.parametrize(("took", "waits"), [(0.001, commit.SOON_S), (0.05, 0.05 * commit.PART), (10, commit.LATEST_S)])
+def test_ends_wait_for_others_the_longer_the_slower_the_disk_is(tmp_path, worker, monkeypatch, took, waits):
+    now = [0.0]
+    monkeypatch.setattr(commit.time, "monotonic", lambda: now[0])
+    batch, segment, _ = worker("w1")
+    write = segment.commit
+
+    def slow():
+        now[0] += took
+        write()
+
+    monkeypatch.setattr(segment, "commit", slow)
+    batch.add(record("a", 0, "failed", 1.0))
+    batch.commit()
+    now[0] += 2 * commit.LATEST_S
+    assert not batch.due()
+    batch.add(record("a", 1, "failed", 1.0))
+    now[0] += waits * 0.9
+    assert not batch.due()
+    now[0] += waits * 0.2
+    assert batch.due()
+
+
 def test_the_second_to_publish_is_superseded_and_takes_the_first_for_its_own(tmp_path, worker):
     first, second = worker("w1"), worker("w2")
     first[0].add(*success(tmp_path, 3, "t1"))
