@@ -33,7 +33,7 @@ class Kernel(object):
         """Force the file system of an open file to the disk (syncfs(2)); say whether that is so."""
         return hasattr(self._c, "syncfs") and self._c.syncfs(descriptor) == 0
 
-    def scratch(self, folder, targets):
+    def scratch(self, folder, targets, mode):
         """Put folders below `folder` in the place of those in which programs leave files; say whether that is so."""
         uid, gid = os.getuid(), os.getgid()
         if self._c is None or self._c.unshare(CLONE_NEWUSER | CLONE_NEWNS):
@@ -51,7 +51,7 @@ class Kernel(object):
             for number, target in enumerate(targets):
                 source = os.path.join(folder, str(number))
                 os.makedirs(source, exist_ok=True)
-                os.chmod(source, 0o1777)  # noqa: S103  as /tmp is
+                os.chmod(source, mode)
                 if os.path.isdir(target) and self._c.mount(
                     os.fsencode(source), os.fsencode(target), None, MS_BIND, None
                 ):

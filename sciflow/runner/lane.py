@@ -16,6 +16,7 @@ RESET = [
     if hasattr(signal, name)
 ]
 SCRATCH = ("/tmp", "/var/tmp", "/dev/shm")  # where programs leave files for others  # noqa: S108
+FREE = 0o1777  # what anybody may do in them
 PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 KIB = 1024
 BLOCK = 512  # getrusage(2): ru_inblock and ru_oublock count half a KiB
@@ -338,13 +339,23 @@ class Lane(object):
         end_orphans()
         if self._private:
             for folder in SCRATCH:
-                empty(folder)
+                renew(folder)
         return status, usage
+
+
+def renew(folder):
+    """Bring a folder in which programs leave files back to what it was, if there is one."""
+    try:
+        if os.stat(folder).st_mode & 0o7777 != FREE:
+            os.chmod(folder, FREE)  # or nobody could look into it any more
+    except FileNotFoundError:
+        return
+    empty(folder)
 
 
 def empty(folder):
     """Remove all that stands in a folder, as far as that can be done."""
-    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+    for name in os.listdir(folder):
         path = os.path.join(folder, name)
         try:
             if os.path.isdir(path) and not os.path.islink(path):

@@ -279,7 +279,7 @@ class Loop(object):
         os._exit(0)
 
     def _scratched(self, name):
-        return self._kernel.scratch(os.path.join(self._scratch, name), lane.SCRATCH)
+        return self._kernel.scratch(os.path.join(self._scratch, name), lane.SCRATCH, lane.FREE)
 
     def private(self):
         """Say what lanes can have here, by trying it: `private`, a /tmp of their own; `apart`, spaces a step, too."""

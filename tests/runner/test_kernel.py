@@ -33,7 +33,7 @@ def test_without_the_c_library_nothing_of_it_is_to_be_had(monkeypatch, tmp_path,
     # As the import system has it: None where there is no such module, an empty one where the file's stat has failed.
     monkeypatch.setitem(sys.modules, "ctypes", ctypes)
     found = kernel.Kernel()
-    scratch = found.scratch(str(tmp_path), ())
+    scratch = found.scratch(str(tmp_path), (), 0o700)
     assert not any([found.adopt(), found.end_with_parent(), found.sync(0), scratch, found.apart()])
 
 
@@ -65,7 +65,7 @@ def test_a_folder_stands_in_the_place_of_another(tmp_path):
     (shared / "theirs").write_text("")
 
     def act():
-        return kernel.Kernel().scratch(str(tmp_path / "own"), (str(shared),)) and not list(shared.iterdir())
+        return kernel.Kernel().scratch(str(tmp_path / "own"), (str(shared),), 0o700) and not list(shared.iterdir())
 
     assert in_a_child(act) == 0
     assert list(shared.iterdir()) == [shared / "theirs"]

@@ -77,6 +77,15 @@ def test_shared_memory_of_one_is_not_the_next_ones(step):
     assert step.run("wc -l < /proc/sysvipc/shm").strip() == "1"  # its heading
 
 
+@pytest.mark.parametrize("mode", ["0", "555"])
+def test_a_tmp_that_a_step_has_shut_is_open_to_the_next(step, mode):
+    step.run(f"mkdir /tmp/left /dev/shm/left && chmod {mode} /tmp /dev/shm", verb="start")
+    assert step.run("stat -c %a /tmp /dev/shm && ls /tmp /dev/shm", verb="start").split() == [
+        *["1777", "1777"],
+        *["/dev/shm:", "/tmp:"],
+    ]
+
+
 def test_what_a_step_leaves_in_its_spaces_ends_with_it(step, alive):
     step.run(f"setsid sh -c 'sleep 60; : {step.folder}' > /dev/null 2>&1 & sleep 0.1")
     assert (step.end[2], alive(f": {step.folder}")) == ("0", 0)
