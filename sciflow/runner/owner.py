@@ -28,6 +28,10 @@ def claim(folder):
             records.sync_folder(folder)
         except FileNotFoundError:
             continue  # a worker that clears up has taken it away, or what it was to stand in
+        except FileExistsError:
+            if os.path.lexists(folder) and not os.path.isdir(folder):
+                raise
+            continue  # likewise, just when makedirs had found it there, and looked what it is
         return
 
 

@@ -1,6 +1,7 @@
 """Folders below `work/`: claimed and given up in an order that leaves none behind, whatever is killed in between."""
 
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -47,6 +48,29 @@ def test_workers_that_come_and_go_at_once_do_not_disturb_each_other(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(come_and_go, range(4)))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_goes_while_it_is_looked_at_is_made_again(tmp_path, monkeypatch):
+    folder = tmp_path / "work/w1"
+    folder.mkdir(parents=True)
+    isdir = os.path.isdir
+
+    def late(path):
+        if path == str(folder):
+            monkeypatch.undo()
+            owner.clear_left(str(tmp_path))  # another worker: nobody has claimed it yet
+        return isdir(path)
+
+    monkeypatch.setattr(os.path, "isdir", late)
+    owner.claim(str(folder))
+    assert [path.name for path in folder.iterdir()] == ["owner.json"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_told_of(tmp_path):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work/w1").write_text("")
+    with pytest.raises(FileExistsError, match="w1"):
+        owner.claim(str(tmp_path / "work/w1"))
 
 
 def test_what_is_given_up_leaves_nothing(tmp_path):
