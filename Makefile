@@ -13,7 +13,7 @@ test: environment lint
 	.venv/bin/python -m pytest -n 2
 
 quick: environment
-	.venv/bin/python -m pytest -n 2 -q -m "not live and not slow"
+	.venv/bin/python -m pytest -n 3 -q -m "not live and not slow"
 
 lint: environment
 	.venv/bin/ruff check .

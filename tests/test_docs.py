@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -13,6 +15,7 @@ def blocks(page, kind):
     return re.findall(rf"```{kind}\n(.*?)```", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_program_of_the_python_page_prints_what_the_page_says(tmp_path):
     (study, *program), (printed,) = blocks("python.md", "python"), blocks("python.md", "text")
     assert study.startswith("# study.py\n")

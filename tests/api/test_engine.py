@@ -249,6 +249,7 @@ def queue(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
+@pytest.mark.slow
 def test_on_slurm_it_submits_and_waits_until_the_queue_has_nothing_of_it(study, queue):
     told = Told()
     results = sciflow.Engine(backend="slurm", say=told, clock=Soon()).execute_parameter_sweep(study())

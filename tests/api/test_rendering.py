@@ -9,6 +9,7 @@ from tests import small
 from tests.launchers import standins
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheduler", ["pbs", "lsf"])
 def test_the_script_runs_the_whole_sweep_to_the_table_of_a_run_here(tmp_path, scheduler):
     bundle = small.compiled(tmp_path / "it's; touch canary" / "50% $(touch canary)")

@@ -12,6 +12,8 @@ import pytest
 import sciflow
 from tests import small
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = Path(__file__).parent / "sample"
 ROOT = SAMPLE.parents[2]
 BEST = {"learning_rate": 0.01, "hidden_layers": 2, "neurons_per_layer": 128, "dropout_rate": 0.3}

@@ -54,6 +54,7 @@ def last(found):
     return found.stdout.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_init_check_and_run_work_one_after_the_other(tmp_path):
     assert last(small.sciflow("init", "study", cwd=tmp_path)) == "study"
     assert last(small.sciflow("check", "study/workflow.toml", cwd=tmp_path)).startswith("ok: ")
@@ -208,6 +209,7 @@ def test_collect_of_what_has_not_run_ends_with_code_5(tmp_path):
     assert small.sciflow("collect", small.compiled(tmp_path)).returncode == 5
 
 
+@pytest.mark.slow
 def test_report_ends_with_a_page_that_names_the_bundle(ran, say):
     page = Path(last(say("report", ran)))
     assert api.verify(ran).id[:12] in page.read_text(encoding="utf-8")

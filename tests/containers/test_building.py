@@ -99,6 +99,7 @@ def test_where_fakeroot_does_not_run_in_the_image_it_is_built_without(tool):
     assert started == [0]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="for root alone")
 def test_root_without_a_namespace_is_told_what_to_ask_for(tool, tmp_path):
     tool("exit 1", name="unshare")

@@ -27,6 +27,7 @@ def at_once(words, many, **more):
     return [said for said, _ in told]
 
 
+@pytest.mark.slow
 def test_of_four_workers_on_500_steps_one_wins_each(study):
     """F7, F25: two live copies of a run, started by hand or by a scheduler that had lost one: here four."""
     words = ["echo ", {"parameter": "x"}, " > o.txt"]

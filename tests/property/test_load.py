@@ -4,6 +4,7 @@ import copy
 import tomllib
 from pathlib import Path
 
+import pytest
 import tomli_w
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -55,6 +56,7 @@ def judged(text):
             assert fault.column <= (len(lines[fault.line - 1]) + 1 if fault.line else 0)
 
 
+@pytest.mark.slow
 @settings(derandomize=True, max_examples=400, deadline=None)
 @given(changes=changes)
 def test_a_workflow_with_anything_in_any_place_is_read_or_refused(changes):

@@ -60,6 +60,7 @@ def test_the_points_are_those_of_a_brute_force_search(workflow):
         assert found.doubles == doubles
 
 
+@pytest.mark.slow
 @LESSER
 @given(workflow=spaces())
 def test_the_size_is_no_less_than_the_number_of_points(workflow):

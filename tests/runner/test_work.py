@@ -500,6 +500,7 @@ def test_a_step_that_holds_too_much_is_ended_whichever_loop_started_it(study, lo
     assert worker["box"]["memory"] == "watched"
 
 
+@pytest.mark.slow
 def test_a_step_that_takes_too_long_is_given_more(study):
     found = study([task("a", "sleep 1.5", retry=RETRY, resources={"time_s": 1})])
     found.run()
@@ -524,6 +525,7 @@ echo $n $SCIFLOW_CHECKPOINT > o
 """
 
 
+@pytest.mark.slow
 def test_a_step_is_signalled_before_its_time_is_over_and_goes_on_from_its_checkpoint(study):
     found = study([task("a", COUNT, checkpoint=CHECKPOINT, outputs={"o": "o"}, resources={"time_s": 3})])
     found.run()
@@ -533,6 +535,7 @@ def test_a_step_is_signalled_before_its_time_is_over_and_goes_on_from_its_checkp
     assert not list((found.run_folder / "checkpoints").rglob("n"))
 
 
+@pytest.mark.slow
 def test_a_stopped_step_goes_on_from_its_checkpoint_at_the_next_start(study):
     found = study([task("a", COUNT, checkpoint=CHECKPOINT, outputs={"o": "o"})])
     process = found.start()
@@ -552,6 +555,7 @@ def test_a_step_that_comes_no_further_than_its_checkpoint_fails(study):
     assert found.settled()["a", 0]["reason"] == "it stopped at a checkpoint, and had come no further"
 
 
+@pytest.mark.slow
 def test_a_run_that_is_cancelled_stops_in_good_order(study):
     found = study([task("a", "sleep 60")])
     process = found.start()
@@ -582,6 +586,7 @@ def test_an_envelope_can_be_left(study):
     assert off["SCIFLOW_CPUS"] == "1"
 
 
+@pytest.mark.slow
 def test_short_steps_are_told_of_ahead_and_none_is_lost_or_doubled(study):
     rows = [{"x": x} for x in range(300)]
     tasks = [
