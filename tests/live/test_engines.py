@@ -70,25 +70,31 @@ def test_podman_gives_the_table_of_the_host_and_says_what_it_isolates(plain):
     assert table(bundle) == table(bundle, "host")
 
 
-@pytest.mark.live("apptainer")
-def test_a_step_with_spaces_of_its_own_shares_the_box_and_sees_no_process_of_others(plain):
+def peeked(plain, program, points, more=""):
+    """Run a program once a point as a plain user; return the facts of its run. `more` stands in its task."""
     study = plain.folder / "study"
     study.mkdir()
-    (study / "peek.py").write_text(
-        "import json, os\n"
-        "json.dump({'pids': ' '.join(sorted(name for name in os.listdir('/proc') if name.isdigit())),\n"
-        "           'boxes': os.readlink('/proc/self/ns/net')}, open('metrics.json', 'w'))\n"
-    )
+    (study / "peek.py").write_text(program)
     (study / "workflow.toml").write_text(
         f'format = 1\n[workflow]\nname = "peek"\n{IMAGE}[code]\ninclude = ["peek.py"]\n[parameters]\n'
-        "x = { range = [0, 6] }\n"
-        '[tasks.peek]\nrun = ["python3", "peek.py", "{x}"]\nmetrics = "metrics.json"\nisolate = "spaces"\n'
+        f"x = {{ range = [0, {points}] }}\n"
+        f'[tasks.peek]\nrun = ["python3", "peek.py", "{{x}}"]\nmetrics = "metrics.json"\n{more}\n'
     )
     bundle = api.compile(study / "workflow.toml").path
     plain.give(plain.folder)
     found = plain.run(bundle / "launch.sh")
     assert found.returncode == 0, found.stderr
-    settled, boxes = facts(bundle, "main")
+    return facts(bundle, "main")
+
+
+@pytest.mark.live("apptainer")
+def test_a_step_with_spaces_of_its_own_shares_the_box_and_sees_no_process_of_others(plain):
+    program = (
+        "import json, os\n"
+        "json.dump({'pids': ' '.join(sorted(name for name in os.listdir('/proc') if name.isdigit())),\n"
+        "           'boxes': os.readlink('/proc/self/ns/net')}, open('metrics.json', 'w'))\n"
+    )
+    settled, boxes = peeked(plain, program, 6, 'isolate = "spaces"')
     assert [box["spaces"] for box in boxes] == ["own"]
     assert {record["metrics"]["pids"] for record in settled.values()} == {"1 2"}
     assert len({record["metrics"]["boxes"] for record in settled.values()}) == 1
@@ -96,9 +102,7 @@ def test_a_step_with_spaces_of_its_own_shares_the_box_and_sees_no_process_of_oth
 
 @pytest.mark.live("apptainer")
 def test_a_step_in_the_box_sees_neither_home_nor_network_nor_a_writable_bundle(plain):
-    study = plain.folder / "study"
-    study.mkdir()
-    (study / "peek.py").write_text(
+    program = (
         "import json, os, socket\n"
         # /sys may show the host's devices by name; /proc/net is what this process can reach.
         "devices = sorted(line.split(':')[0].strip() for line in open('/proc/net/dev') if ':' in line)\n"
@@ -113,17 +117,8 @@ def test_a_step_in_the_box_sees_neither_home_nor_network_nor_a_writable_bundle(p
         "           'secret': os.environ.get('MY_VOICE', ''), 'host': socket.gethostname(),\n"
         "           'shared': os.environ.get('TMPDIR', '')}, open('metrics.json', 'w'))\n"
     )
-    (study / "workflow.toml").write_text(
-        f'format = 1\n[workflow]\nname = "peek"\n{IMAGE}[code]\ninclude = ["peek.py"]\n[parameters]\nx = [1]\n'
-        '[tasks.peek]\nrun = ["python3", "peek.py"]\nmetrics = "metrics.json"\n'
-    )
-
-    bundle = api.compile(study / "workflow.toml").path
-    plain.give(plain.folder)
     plain.settings["MY_VOICE"] = "not yours"
-    found = plain.run(bundle / "launch.sh")
-    assert found.returncode == 0, found.stderr
-    settled, _ = facts(bundle, "main")
+    settled, _ = peeked(plain, program, 1)
     assert settled["peek", 0]["metrics"] == {
         "net": "lo",
         "home": False,
