@@ -6,16 +6,36 @@ from pathlib import Path
 import pytest
 
 from tests.faults import scene as made
-from tests.runner.conftest import studies
+from tests.runner.conftest import beside_tmp, studies
+
+
+def together(folders, tasks, box):
+    """Yield scenes of the same study, one in each of some folders."""
+    makings = [studies(folder) for folder in folders]
+    yield [made.Scene(next(making)(tasks, made.ROWS, boxes=[box])) for making in makings]
+    for making in makings:
+        next(making, None)
 
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory):
     """Give scenes of the same study, to be disturbed at the same time."""
-    makings = [studies(tmp_path_factory.mktemp("scene")) for _ in range(made.AT_ONCE)]
-    yield [made.Scene(next(making)(made.TASKS, made.ROWS, boxes=[made.BOX])) for making in makings]
-    for making in makings:
-        next(making, None)
+    folders = [tmp_path_factory.mktemp("scene") for _ in range(made.AT_ONCE)]
+    yield from together(folders, made.TASKS, made.BOX)
+
+
+@pytest.fixture(scope="module")
+def apart():
+    """Give scenes likewise, in which each step has mounts, processes and IPC of its own."""
+    with beside_tmp() as top:
+        folders = [top / str(number) for number in range(made.AT_ONCE)]
+        for folder in folders:
+            folder.mkdir()
+        tasks = [{**one, "isolate": "spaces"} for one in made.TASKS]
+        for found in together(folders, tasks, {**made.BOX, "isolation": "container"}):
+            assert found[0].go()[0] == 0
+            assert [record["box"]["spaces"] for record in found[0].records() if "box" in record] == ["own"]
+            yield found
 
 
 @pytest.fixture(scope="module")

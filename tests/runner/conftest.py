@@ -1,5 +1,6 @@
 """Small bundles for the runner's tests: written by `emit`, sealed, and run by real processes in the host's own engine."""
 
+import contextlib
 import copy
 import os
 import re
@@ -7,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -232,6 +234,13 @@ def studies(folder):
 def study(tmp_path):
     """Give the function that compiles a sealed bundle for one test."""
     yield from studies(tmp_path)
+
+
+@contextlib.contextmanager
+def beside_tmp():
+    """Give a folder that no lane's own /tmp hides."""
+    with tempfile.TemporaryDirectory(dir="/run" if os.geteuid() == 0 else Path.home()) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
 from sciflow.runner import lane
+from tests.runner.conftest import beside_tmp
 from tests.runner.test_kernel import nested
 from tests.runner.test_loop import FOLDER, Inside
 
@@ -18,9 +18,8 @@ PYTHON = str(Path(sys.executable).resolve())  # no link to it in a /tmp that the
 
 @pytest.fixture
 def here():
-    """Give a folder that no lane's own /tmp hides."""
-    with tempfile.TemporaryDirectory(dir="/run" if Path("/run").stat().st_uid == 0 else Path.home()) as folder:
-        yield Path(folder)
+    with beside_tmp() as folder:
+        yield folder
 
 
 @pytest.fixture
