@@ -8,6 +8,7 @@ empties. It is told of steps ahead of time, and so need not wait between two; `l
 import errno
 import os
 import signal
+import stat
 import time
 
 RESET = [
@@ -346,11 +347,13 @@ class Lane(object):
 def renew(folder):
     """Bring a folder in which programs leave files back to what it was, if there is one."""
     try:
-        if os.stat(folder).st_mode & 0o7777 != FREE:
-            os.chmod(folder, FREE)  # or nobody could look into it any more
+        mode = os.stat(folder).st_mode
     except FileNotFoundError:
         return
-    empty(folder)
+    if stat.S_ISDIR(mode):
+        if stat.S_IMODE(mode) != FREE:
+            os.chmod(folder, FREE)  # or nobody could look into it any more
+        empty(folder)
 
 
 def empty(folder):

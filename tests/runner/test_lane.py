@@ -78,6 +78,15 @@ def test_what_stands_in_a_folder_is_taken_away(tmp_path):
     assert os.path.isdir("/etc")  # noqa: PTH112
 
 
+def test_a_folder_that_is_none_is_left_alone(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("kept")
+    file.chmod(0o600)
+    lane.renew(str(file))
+    lane.renew(str(tmp_path / "nothing"))
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("kept", 0o600)
+
+
 def test_a_counter_of_the_killed_counts_from_what_was(tmp_path):
     count = lane.Killed()
     assert count() == count() >= 0
