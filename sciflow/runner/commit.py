@@ -10,6 +10,7 @@ LOOK_S = 0.5  # how often it is looked for
 SOON_S = 0.1  # how long an end waits for others, where there is more to do
 PART = 30  # and so many times as long as it took to put the last ones on record: disks may be slow
 LATEST_S = 5  # but no longer
+MOST = 1000  # nor more of them: each holds some memory
 FEW = 8  # files that are forced to the disk one by one; of more, their whole file system is
 
 
@@ -62,9 +63,9 @@ class Batch(object):
         self._waiting.append((record, staged, kept))
 
     def due(self):
-        """Say whether those that wait have waited for long enough, whatever else there is to do."""
+        """Say whether those that wait have waited for long enough, or are many, whatever else there is to do."""
         waits = min(max(SOON_S, PART * self._took), LATEST_S)
-        return bool(self._waiting) and time.monotonic() - self._since > waits
+        return len(self._waiting) >= MOST or bool(self._waiting) and time.monotonic() - self._since > waits
 
     def commit(self):
         """Put all on record, and publish what is a success; return the records, in their order."""

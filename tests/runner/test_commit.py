@@ -77,6 +77,15 @@ def test_ends_wait_for_others_the_longer_the_slower_the_disk_is(tmp_path, worker
     assert batch.due()
 
 
+def test_many_ends_do_not_wait_for_others(worker, monkeypatch):
+    monkeypatch.setattr(commit.time, "monotonic", lambda: 0.0)
+    batch, _, _ = worker("w1")
+    for step in range(commit.MOST):
+        assert not batch.due()
+        batch.add(record("a", step, "failed", 1.0))
+    assert batch.due()
+
+
 def test_the_second_to_publish_is_superseded_and_takes_the_first_for_its_own(tmp_path, worker):
     first, second = worker("w1"), worker("w2")
     first[0].add(*success(tmp_path, 3, "t1"))
