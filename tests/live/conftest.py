@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sciflow import api
+from sciflow.runner import records
 from tests.live import sweep
 from tests.live.cluster import MISHAPS, PREEMPTING, Cluster
 
@@ -156,6 +157,12 @@ def compiled(folder, *, image=IMAGE, fails="none"):
         api.compile(study / "workflow.toml", into=folder / "my bundles")
         shutil.copy(study / "workflow.lock", pinned)
     return api.compile(study / "workflow.toml", into=folder / "my bundles").path
+
+
+def settled(bundle, run="main"):
+    """Return what `records.settle` finds in a run: {(task, step): the record that counts}, and all that it knows besides."""
+    folder = str(bundle / "runs" / run)
+    return records.settle(folder, records.read(folder))
 
 
 def table(bundle, run="main"):

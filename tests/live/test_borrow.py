@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sciflow.runner import records
-from tests.live.conftest import STEPS, compiled, table
+from tests.live.conftest import STEPS, compiled, settled, table
 
 pytestmark = pytest.mark.live("mmdebstrap", "apptainer")
 
@@ -24,11 +23,6 @@ def without(plain):
     # Where the launcher looks beside PATH there may be one on this machine: naming another keeps it from that.
     plain.settings.update(PATH=str(programs), SCIFLOW_PYTHON="/nonexistent/python3")
     return plain
-
-
-def workers(bundle):
-    run = str(bundle / "runs" / "main")
-    return list(records.settle(run, records.read(run))[1]["workers"].values())
 
 
 def own(plain, bundle):
@@ -48,7 +42,7 @@ def test_the_image_lends_its_python_to_a_host_that_has_none(without):
     try:
         found = without.run(bundle / "launch.sh")
         assert found.returncode == 0, found.stderr
-        (worker,) = workers(bundle)
+        (worker,) = settled(bundle)[1]["workers"].values()
         assert worker["facts"]["borrowed"].startswith("sha256:")
         assert worker["box"]["engine"] == "apptainer"
         assert [path.name for path in (cache / "python").iterdir()] == [worker["facts"]["borrowed"][7:]]
@@ -57,7 +51,7 @@ def test_the_image_lends_its_python_to_a_host_that_has_none(without):
         assert (cache / "python").stat().st_mtime_ns == before
         subprocess.run([bundle / "launch.sh", "--engine", "host", "--run", "host"], check=True, env=os.environ)
         assert table(bundle) == table(bundle, "again") == table(bundle, "host")
-        assert len(records.settle(str(bundle / "runs/main"), records.read(str(bundle / "runs/main")))[0]) == STEPS
+        assert len(settled(bundle)[0]) == STEPS
     finally:
         subprocess.run(["rm", "-rf", cache], check=True)
 

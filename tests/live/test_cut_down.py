@@ -3,7 +3,7 @@
 import pytest
 
 from sciflow import api
-from sciflow.runner import records
+from tests.live.conftest import settled
 
 pytestmark = pytest.mark.live("mmdebstrap", "apptainer")
 WORKFLOW = """\
@@ -26,11 +26,6 @@ x = [1, 2]
 shell = "python3 -c 'import json' 2> /dev/null || echo {{x}} without json"
 """
 FUNCTION = '\n[tasks.call]\npython = "study:call"\n'
-
-
-def settled(bundle):
-    run = str(bundle / "runs" / "main")
-    return records.settle(run, records.read(run))
 
 
 @pytest.mark.parametrize("package", ["python3-minimal", "dash"])

@@ -7,6 +7,7 @@ import pytest
 
 from sciflow import api
 from sciflow.runner import records
+from tests.live.conftest import settled
 from tests.live.test_slurm import drained
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
@@ -32,9 +33,9 @@ def study(plain):
 def recorded(bundle):
     """Return ({step: digests of what it left}, what is on record of the workers): every attempt must be a success."""
     run = str(bundle / "runs" / "main")
-    settled, more = records.settle(run, records.read(run))
+    steps, more = settled(bundle)
     assert {record["state"] for record in records.read(run) if "facts" not in record} == {"done"}
-    left = {key: {name: put["sha256"] for name, put in one["outputs"].items()} for key, one in settled.items()}
+    left = {key: {name: put["sha256"] for name, put in one["outputs"].items()} for key, one in steps.items()}
     return left, list(more["workers"].values())
 
 

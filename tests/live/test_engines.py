@@ -9,16 +9,15 @@ import time
 import pytest
 
 from sciflow import api
-from sciflow.runner import records
 from tests.conftest import plain_user
-from tests.live.conftest import IMAGE, STEPS, compiled, table
+from tests.live.conftest import IMAGE, STEPS, compiled, settled, table
 
 pytestmark = pytest.mark.live("mmdebstrap")
 
 
 def facts(bundle, run):
-    settled, more = records.settle(str(bundle / "runs" / run), records.read(str(bundle / "runs" / run)))
-    return settled, [worker["box"] for worker in more["workers"].values()]
+    steps, more = settled(bundle, run)
+    return steps, [worker["box"] for worker in more["workers"].values()]
 
 
 @pytest.mark.live("apptainer", "docker")
@@ -33,8 +32,8 @@ def test_apptainer_docker_and_host_give_the_same_table(plain):
             [bundle / "launch.sh", "--engine", engine, "--run", engine], capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
-    settled, boxes = facts(bundle, "main")
-    assert len(settled) == STEPS
+    steps, boxes = facts(bundle, "main")
+    assert len(steps) == STEPS
     assert boxes[0]["engine"] == "apptainer"
     assert boxes[0]["isolation"] == "container"
     assert facts(bundle, "host")[1][0]["isolation"] == "none"
@@ -94,10 +93,10 @@ def test_a_step_with_spaces_of_its_own_shares_the_box_and_sees_no_process_of_oth
         "json.dump({'pids': ' '.join(sorted(name for name in os.listdir('/proc') if name.isdigit())),\n"
         "           'boxes': os.readlink('/proc/self/ns/net')}, open('metrics.json', 'w'))\n"
     )
-    settled, boxes = peeked(plain, program, 6, 'isolate = "spaces"')
+    steps, boxes = peeked(plain, program, 6, 'isolate = "spaces"')
     assert [box["spaces"] for box in boxes] == ["own"]
-    assert {record["metrics"]["pids"] for record in settled.values()} == {"1 2"}
-    assert len({record["metrics"]["boxes"] for record in settled.values()}) == 1
+    assert {record["metrics"]["pids"] for record in steps.values()} == {"1 2"}
+    assert len({record["metrics"]["boxes"] for record in steps.values()}) == 1
 
 
 @pytest.mark.live("apptainer")
@@ -118,8 +117,8 @@ def test_a_step_in_the_box_sees_neither_home_nor_network_nor_a_writable_bundle(p
         "           'shared': os.environ.get('TMPDIR', '')}, open('metrics.json', 'w'))\n"
     )
     plain.settings["MY_VOICE"] = "not yours"
-    settled, _ = peeked(plain, program, 1)
-    assert settled["peek", 0]["metrics"] == {
+    steps, _ = peeked(plain, program, 1)
+    assert steps["peek", 0]["metrics"] == {
         "net": "lo",
         "home": False,
         "code": False,
@@ -190,9 +189,9 @@ def test_in_an_image_with_busybox_only_memory_is_watched_and_a_step_has_a_folder
     plain.give(plain.folder)
     found = plain.run(bundle / "launch.sh")
     assert found.returncode == 5, found.stderr
-    settled, (box,) = facts(bundle, "main")
+    steps, (box,) = facts(bundle, "main")
     assert (box["loop"], box["memory"], box["tmp"], box["hostname"]) == ("sh", "watched", "shared", "localhost")
-    temporary, folder, name = settled["look", 0]["stdout"].splitlines()
+    temporary, folder, name = steps["look", 0]["stdout"].splitlines()
     assert (temporary, name) == (folder, "localhost")
-    assert (settled["hold", 0]["state"], settled["hold", 0]["wall_s"] < 25) == ("memory", True)
+    assert (steps["hold", 0]["state"], steps["hold", 0]["wall_s"] < 25) == ("memory", True)
     assert (bundle / box["packages"]).read_text() == ""

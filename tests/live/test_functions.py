@@ -3,8 +3,7 @@
 import pytest
 
 from sciflow import api
-from sciflow.runner import records
-from tests.live.conftest import IMAGE, table
+from tests.live.conftest import IMAGE, settled, table
 
 STUDY = """\
 class Model:
@@ -70,11 +69,6 @@ def compiled(folder, image=""):
     return api.compile(folder / "workflow.toml").path
 
 
-def settled(bundle, run="main"):
-    folder = str(bundle / "runs" / run)
-    return records.settle(folder, records.read(folder))[0]
-
-
 @pytest.fixture
 def on_host(tmp_path):
     bundle = compiled(tmp_path)
@@ -83,7 +77,7 @@ def on_host(tmp_path):
 
 
 def test_a_chain_of_functions_runs_and_shares_its_steps(on_host):
-    steps = sorted(key for key in settled(on_host))
+    steps = sorted(key for key in settled(on_host)[0])
     assert steps == sorted(
         [("preprocess-data", 0), ("train-model", 0), ("train-model", 1), ("best", 0)]
         + [("evaluate-model", step) for step in range(6)]
@@ -100,7 +94,7 @@ def test_what_functions_return_is_in_the_table(on_host):
 
 
 def test_a_function_may_gather(on_host):
-    assert settled(on_host)["best", 0]["metrics"] == {"steps": 6, "rate": 1.0}
+    assert settled(on_host)[0]["best", 0]["metrics"] == {"steps": 6, "rate": 1.0}
 
 
 def test_a_chain_of_functions_is_replayed_to_the_same_bytes(on_host):

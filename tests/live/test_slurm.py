@@ -8,7 +8,7 @@ import pytest
 
 from sciflow import api
 from sciflow.runner import records
-from tests.live.conftest import STEPS, compiled, table
+from tests.live.conftest import STEPS, compiled, settled, table
 
 ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.live("slurm")
@@ -38,9 +38,8 @@ def submitted(user, bundle, *options):
 
 
 def states(bundle):
-    settled, _ = records.settle(str(bundle / "runs/main"), records.read(str(bundle / "runs/main")))
     counts = {}
-    for (task, _), record in settled.items():
+    for (task, _), record in settled(bundle)[0].items():
         counts[task, record["state"]] = counts.get((task, record["state"]), 0) + 1
     return counts
 
@@ -67,8 +66,7 @@ def test_one_sbatch_runs_the_sweep_in_its_image(plain):
     plain.give(plain.folder)
     said = submitted(plain, bundle)
     assert sum(count for (_, state), count in states(bundle).items() if state == "done") == STEPS, said
-    _, more = records.settle(str(bundle / "runs/main"), records.read(str(bundle / "runs/main")))
-    assert {worker["box"]["engine"] for worker in more["workers"].values()} == {"apptainer"}
+    assert {worker["box"]["engine"] for worker in settled(bundle)[1]["workers"].values()} == {"apptainer"}
 
 
 def test_a_failed_step_costs_only_what_needs_it(plain):

@@ -78,7 +78,7 @@ def test_ends_wait_for_others_the_longer_the_slower_the_disk_is(tmp_path, worker
 
 
 def test_many_ends_do_not_wait_for_others(worker, monkeypatch):
-    monkeypatch.setattr(commit.time, "monotonic", lambda: 0.0)
+    monkeypatch.setattr(commit.time, "monotonic", lambda: 0.0)  # no time goes by: only their number can make it due
     batch, _, _ = worker("w1")
     for step in range(commit.MOST):
         assert not batch.due()
